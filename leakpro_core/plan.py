@@ -1,0 +1,168 @@
+"""The plan: what is audited, by whom, with what. ``parser.py`` reads it from ``audit.toml``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen, validators
+
+from leakpro_core.offers import (
+    Access,
+    AttackOffer,
+    ExecutorOffer,
+    LoaderOffer,
+    ReporterOffer,
+    TrainerOffer,
+)
+from leakpro_core.plugins import Offered
+from leakpro_core.references import ImportPath
+
+KNOWLEDGE = ("candidate records", "auxiliary population", "architecture", "recipe")
+"""What a membership adversary may know. Without "candidate records" it sees labels and outputs
+only; without "auxiliary population" it has no auxiliary records; without "architecture" or "recipe" it
+cannot train shadows."""
+
+MANDATORY = ("membership", "most vulnerable tenth")
+
+
+@frozen(kw_only=True)
+class DataPlan:
+    """The ``[data]`` table.
+
+    path: npz, npy (with ``labels`` another npy), csv or parquet; or factory: import path of a
+    function that returns a mapping with the arrays named below. The rest are names of arrays or
+    columns in it, or paths of npy files. auxiliary: a second file with the same names;
+    auxiliary_share: share of the subjects that core sets aside at random as auxiliary.
+    """
+
+    path: Path | None = None
+    factory: ImportPath | None = None
+    records: str = "x"
+    labels: str = "y"
+    members: str | None = None
+    subjects: str | None = None
+    auxiliary: Path | None = None
+    auxiliary_share: float = field(default=0.0, validator=[validators.ge(0.0), validators.lt(0.9)])
+    sampling: str = field(default="other", validator=validators.in_(("all", "random", "other")))
+    modality: str = field(
+        default="tabular",
+        validator=validators.in_(("tabular", "image", "text", "time-series", "graph")),
+    )
+
+
+@frozen(kw_only=True)
+class Adversary:
+    """An ``[[adversary]]`` table: what the view of the target grants."""
+
+    name: str = "worst case"
+    label: str = field(default="worst case", validator=validators.in_(("realistic", "worst case")))
+    access: Access = Access.LOGITS
+    top_k: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    decimals: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    queries: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    knows: tuple[str, ...] = field(
+        default=KNOWLEDGE, validator=validators.deep_iterable(validators.in_(KNOWLEDGE))
+    )
+    actor: str = ""
+    rationale: str = ""
+
+
+@frozen(kw_only=True)
+class Policy:
+    """The ``[policy]`` table, declared before the run.
+
+    tolerance: FPR budget f -> TPR r that is tolerated, r > f.
+    tenth_tolerance: the same for the most vulnerable tenth, which has a tenth of the records.
+    headline: label of the attack that takes half of alpha as its own share.
+    pass_below_tolerance: whether a leak whose upper bound lies within the tolerance passes.
+    mandatory: families without which the overall line says incomplete.
+    """
+
+    tolerance: Mapping[float, float] = field(factory=lambda: {0.01: 0.03, 0.001: 0.01})
+    tenth_tolerance: Mapping[float, float] = field(factory=lambda: {0.1: 0.2})
+    confidence: float = field(default=0.95, validator=[validators.gt(0.5), validators.lt(1.0)])
+    headline: str | None = None
+    pass_below_tolerance: bool = False
+    mandatory: tuple[str, ...] = field(
+        default=MANDATORY, validator=validators.deep_iterable(validators.in_(MANDATORY))
+    )
+
+
+@frozen(kw_only=True)
+class Controls:
+    """The ``[controls]`` table.
+
+    placebo: how many shadows are scored as placebo targets; blind: whether the blind adversary
+    plays; canaries: how many of each strength are planted where core trains the targets;
+    curve: whether attacks are repeated with fewer shadows.
+    """
+
+    placebo: int = field(default=4, validator=validators.ge(0))
+    blind: bool = True
+    canaries: int = field(default=0, validator=validators.ge(0))
+    curve: bool = True
+
+
+@frozen(kw_only=True)
+class ChosenLoader:
+    """The ``[target]`` table: an offer and its options."""
+
+    offered: Offered[LoaderOffer]
+    options: object
+
+
+@frozen(kw_only=True)
+class ChosenShadows:
+    """The ``[shadows]`` table: how many models are trained, on what, by which trainer."""
+
+    offered: Offered[TrainerOffer]
+    options: object
+    count: int = field(default=16, validator=validators.ge(0))
+    pool: str = field(default="candidates", validator=validators.in_(("candidates", "auxiliary")))
+
+
+@frozen(kw_only=True)
+class ChosenAttack:
+    """An ``[[attacks]]`` table. label is the attack's name unless given; labels are unique.
+
+    named: whether the plan names it; attacks taken by default are skipped where not applicable.
+    """
+
+    label: str
+    offered: Offered[AttackOffer]
+    options: object
+    named: bool = True
+
+
+@frozen(kw_only=True)
+class ChosenExecutor:
+    """The ``[execution]`` table."""
+
+    offered: Offered[ExecutorOffer]
+    options: object
+
+
+@frozen(kw_only=True)
+class ChosenReporter:
+    """One format of the ``[report]`` table."""
+
+    offered: Offered[ReporterOffer]
+    options: object
+
+
+@frozen(kw_only=True)
+class Plan:
+    """A whole plan, resolved against the installed plugins. sha256: of the file's bytes."""
+
+    name: str
+    seed: int = field(validator=validators.ge(0))
+    path: Path
+    sha256: str
+    loader: ChosenLoader
+    data: DataPlan
+    adversaries: tuple[Adversary, ...]
+    shadows: ChosenShadows | None
+    executor: ChosenExecutor
+    attacks: tuple[ChosenAttack, ...]
+    policy: Policy
+    controls: Controls
+    reporters: tuple[ChosenReporter, ...]

@@ -1,0 +1,228 @@
+"""Records that cross the boundary between core and plugins: numpy, paths and plain values only.
+
+All are frozen and validated on construction; their arrays are made read-only.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from leakpro_core.arrays import (
+    AnyArray,
+    Bools,
+    Floats,
+    Ints,
+    Singles,
+    array,
+    frozen_array,
+    same_length,
+)
+from leakpro_core.errors import BadRecord
+from leakpro_core.references import ImportPath
+
+
+class Arm(StrEnum):
+    """The two arms of a game."""
+
+    EXPOSED = "exposed"
+    CONTROL = "control"
+
+
+@frozen(kw_only=True)
+class Auxiliary:
+    """Records from the same source that are certainly no members.
+
+    records: ``[n, ...]`` or None; labels: int64 ``[n]``.
+    """
+
+    records: AnyArray | None = array(optional=True)
+    labels: Ints = array(np.int64)
+
+    def __attrs_post_init__(self) -> None:
+        same_length(self, "labels", "records")
+
+
+@frozen(kw_only=True)
+class Population:
+    """The records that the game is played on. ``members`` is read by core alone.
+
+    records: ``[n, ...]`` or None where only outputs are known; labels: int64 ``[n]``;
+    subjects: int64 ``[n]``, whose record it is (row number unless given);
+    members: bool ``[n]``, None where core draws them; classes: number of classes.
+    sampling: "all" (these are all members of the model), "random" (a random sample of them)
+    or "other".
+    """
+
+    records: AnyArray | None = array(optional=True)
+    labels: Ints = array(np.int64)
+    subjects: Ints = array(np.int64)
+    members: Bools | None = array(np.bool_, optional=True)
+    classes: int
+    modality: str = "tabular"
+    sampling: str = field(default="other", validator=validators.in_(("all", "random", "other")))
+    auxiliary: Auxiliary | None = None
+
+    def __attrs_post_init__(self) -> None:
+        same_length(self, "labels", "records", "subjects", "members")
+        outside = np.flatnonzero((self.labels < 0) | (self.labels >= self.classes))
+        if outside.size:
+            raise BadRecord(
+                f"label of record {outside[0]}",
+                found=str(self.labels[outside[0]]),
+                expected=f"a class from 0 to {self.classes - 1}",
+                fix="Number the classes from 0.",
+            )
+
+
+@frozen(kw_only=True)
+class Target:
+    """What was released.
+
+    kind: model, update, table or generator; identity: SHA-256 (hex) of what was loaded;
+    handle: opaque to core but for the small protocols (Queryable, Recorded, Weights, Native).
+    outputs: "logits" or "probabilities", what ``query`` returns.
+    architecture: import path that shadows can be built from.
+    """
+
+    kind: str
+    identity: str
+    handle: object = field(repr=False)
+    outputs: str = field(default="logits", validator=validators.in_(("logits", "probabilities")))
+    description: str = ""
+    architecture: ImportPath | None = None
+    parameters: int | None = None
+
+
+@frozen(kw_only=True)
+class ShadowPlan:
+    """Who trains on what. Drawn by core; balanced, in complementary pairs.
+
+    trained_on: bool ``[models, records]``; pair: int64 ``[models]``, twins share a number;
+    target: bool ``[models]``, rows that are targets, the rest are shadows.
+    """
+
+    trained_on: Bools = array(np.bool_)
+    pair: Ints = array(np.int64)
+    target: Bools = array(np.bool_)
+    pool: str = field(default="candidates", validator=validators.in_(("candidates", "auxiliary")))
+
+    def __attrs_post_init__(self) -> None:
+        same_length(self, "trained_on", "pair", "target")
+
+
+@frozen(kw_only=True)
+class ShadowOutputs:
+    """Shadows that the user already has: their outputs and who saw which record.
+
+    outputs: float32 ``[models, n, queries, classes]``; trained_on: bool ``[models, n]``;
+    auxiliary: float32 ``[models, n_auxiliary, queries, classes]`` or None.
+    """
+
+    outputs: Singles = array(np.float32)
+    trained_on: Bools = array(np.bool_)
+    auxiliary: Singles | None = array(np.float32, optional=True)
+
+
+@frozen(kw_only=True)
+class Release:
+    """What a target loader returns.
+
+    target: None where core trains ``targets`` of them by the shadows' recipe.
+    population: None where it is the plan's ``[data]`` table that describes it.
+    notes: sentences for the report (for instance that a trusted pickle was loaded).
+    """
+
+    target: Target | None
+    population: Population | None = None
+    shadows: ShadowOutputs | None = None
+    targets: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class TrainingSet:
+    """The records that cohorts are trained on and queried with.
+
+    records ``[n, ...]``, labels int64 ``[n]``. Who is a candidate and who is auxiliary is not said.
+    """
+
+    records: AnyArray = array()
+    labels: Ints = array(np.int64)
+    classes: int
+    modality: str = "tabular"
+
+
+@frozen(kw_only=True)
+class TrainingUnit:
+    """One cohort of models to train.
+
+    models: their numbers; rows: for each model the int64 row numbers that it trains on;
+    seeds: one per model, all that its randomness may depend on; options: the trainer's own.
+    architecture: import path of the target's model, for options that do not name one.
+    """
+
+    models: tuple[int, ...]
+    rows: tuple[Ints, ...] = field(repr=False)
+    seeds: tuple[int, ...]
+    options: object
+    architecture: ImportPath | None = None
+
+
+def _readonly_map(value: Mapping[float, Singles]) -> Mapping[float, Singles]:
+    convert = frozen_array(np.float32)
+    return MappingProxyType({float(k): convert(v) for k, v in value.items()})  # type: ignore[misc]
+
+
+@frozen(kw_only=True)
+class Signals:
+    """What core keeps of outputs; derived once, in float64, stored as float32.
+
+    margin: logit of the true class minus the log-sum-exp of the other logits,
+    ``[..., n, queries]`` with a leading models axis for shadows and none for one target.
+    log_p: log-probability of the true class by softmax temperature, same shape.
+    outputs: log-probabilities ``[..., n, queries, classes]`` if an attack asked for them.
+    """
+
+    margin: Singles = array(np.float32)
+    log_p: Mapping[float, Singles] = field(converter=_readonly_map, eq=False, repr=False)
+    outputs: Singles | None = array(np.float32, optional=True)
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """One attack's rounds, judged by nobody yet. All columns have one entry a round.
+
+    subject: whose record; cluster: rounds that depend on each other (the target model here);
+    exposed: bool, the arm; claim: how sure the adversary is (NaN: abstains);
+    hit: whether the claim came true (NaN in detection games);
+    blind_claim, blind_hit: the same of an adversary who never saw the release (NaN: none);
+    null_p: chance of a hit by luck where it is known (NaN: not known).
+    """
+
+    subject: Ints = array(np.int64)
+    cluster: Ints = array(np.int64)
+    exposed: Bools = array(np.bool_)
+    claim: Floats = array(np.float64)
+    hit: Floats = array(np.float64)
+    blind_claim: Floats = array(np.float64)
+    blind_hit: Floats = array(np.float64)
+    null_p: Floats = array(np.float64)
+
+    def __attrs_post_init__(self) -> None:
+        columns = ("subject", "cluster", "claim", "hit", "blind_claim", "blind_hit", "null_p")
+        same_length(self, "exposed", *columns)
+
+
+@frozen(kw_only=True)
+class Estimate:
+    """A number that may stand in a report: never without interval, n and method."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    n: int
+    method: str

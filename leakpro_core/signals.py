@@ -1,0 +1,100 @@
+"""Signals: what core keeps of a model's outputs, derived once, in record blocks.
+
+Everything is computed in float64 log space; a float32 softmax saturates.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from scipy.special import logsumexp
+
+from leakpro_core.arrays import Floats, Ints, Singles
+from leakpro_core.errors import BadRecord
+from leakpro_core.records import Signals
+
+BLOCK = 65_536
+"""Values (records x queries x classes) per block; keeps float64 copies small."""
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def derive(
+    outputs: Singles,
+    labels: Ints,
+    temperatures: Iterable[float] = (1.0,),
+    *,
+    kind: str = "logits",
+    keep: bool = False,
+    what: str = "target",
+) -> Signals:
+    """Return the signals of one model.
+
+    outputs: ``[n, classes]`` or ``[n, queries, classes]``, logits or probabilities; one column is
+    a binary model's single logit. labels: int64 ``[n]``. ``BadRecord`` names a record whose
+    outputs are NaN or infinite.
+    """
+    n = len(outputs)
+    cube = outputs.reshape(n, -1, outputs.shape[-1])
+    queries = cube.shape[1]
+    wanted = sorted({1.0, *map(float, temperatures)})
+    margin = np.empty((n, queries), np.float32)
+    log_p = {t: np.empty((n, queries), np.float32) for t in wanted}
+    kept = np.empty((n, queries, max(2, cube.shape[2])), np.float32) if keep else None
+    for block in _blocks(n, queries * max(2, cube.shape[2])):
+        logits = _logits(cube[block], kind, block.start, what)
+        rows = labels[block]
+        margin[block] = _margin(logits, rows)
+        for t in wanted:
+            # log p = -log(1 + exp(-margin)): exact where a softmax would round to 1
+            log_p[t][block] = -np.logaddexp(0.0, -_margin(logits / t, rows))
+        if kept is not None:
+            kept[block] = logits - logsumexp(logits, axis=-1, keepdims=True)
+    return Signals(margin=margin, log_p=log_p, outputs=kept)
+
+
+def stack(models: "list[Signals]") -> Signals:
+    """Return signals with a leading axis of models."""
+    outputs = [m.outputs for m in models if m.outputs is not None]
+    return Signals(
+        margin=np.stack([m.margin for m in models]),
+        log_p={t: np.stack([m.log_p[t] for m in models]) for t in temperatures},
+        outputs=np.stack(outputs) if outputs else None,
+    )
+
+
+def _blocks(n: int, width: int) -> Iterator[slice]:
+    step = max(1, BLOCK // width)
+    for start in range(0, n, step):
+        yield slice(start, min(n, start + step))
+
+
+def _logits(block: Singles, kind: str, start: int, what: str) -> Floats:
+    values = block.astype(np.float64)
+    bad = ~np.isfinite(values).all(axis=(1, 2))
+    if bad.any():
+        raise BadRecord(
+            f"output of the {what} for record {start + int(np.flatnonzero(bad)[0])}",
+            found="NaN or an infinite value",
+            expected="finite numbers",
+            fix="Mend the model or leave the record out.",
+        )
+    if kind == "probabilities":
+        if values.shape[2] == 1:
+            values = np.concatenate([1.0 - values, values], axis=2)
+        return np.log(np.maximum(values, _TINY))
+    if values.shape[2] == 1:
+        return np.concatenate([np.zeros_like(values), values], axis=2)
+    return values
+
+
+def _margin(logits: Floats, labels: Ints) -> Floats:
+    rows = np.arange(len(logits))
+    true: Floats = logits[rows, :, labels]
+    if logits.shape[2] == 2:
+        return np.subtract(true, logits[rows, :, 1 - labels])
+    others = logits.copy()
+    others[rows, :, labels] = -np.inf
+    top = others.max(axis=2, keepdims=True)
+    np.subtract(others, top, out=others)
+    np.exp(others, out=others)
+    return np.subtract(true, top[:, :, 0] + np.log(others.sum(axis=2)))

@@ -1,0 +1,1 @@
+"""PyTorch targets and shadow models for LeakPro."""
