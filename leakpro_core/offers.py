@@ -37,6 +37,10 @@ def _reference(instance: object, attribute: object, value: str | None) -> None:
         raise ValueError(f"{value!r} is not a reference of the form 'package.module:name'")
 
 
+def _checked_reference(instance: object, attribute: object, value: str) -> None:
+    _reference(instance, attribute, value)
+
+
 @frozen(kw_only=True)
 class Offer:
     """Abstract: what every offer says.
@@ -48,7 +52,7 @@ class Offer:
     """
 
     name: str = field(validator=validators.matches_re(r"[a-z0-9][a-z0-9-]*"))
-    ref: str = field(validator=_reference)
+    ref: str = field(validator=_checked_reference)
     summary: str = ""
     options: str | None = field(default=None, validator=_reference)
 

@@ -18,8 +18,8 @@ from leakpro_core.references import ImportPath
 
 KNOWLEDGE = ("candidate records", "auxiliary population", "architecture", "recipe")
 """What a membership adversary may know. Without "candidate records" it sees labels and outputs
-only; without "auxiliary population" it has no auxiliary records; without "architecture" or "recipe" it
-cannot train shadows."""
+only; without "auxiliary population" it has no auxiliary records; without "architecture" or
+"recipe" it cannot train shadows."""
 
 MANDATORY = ("membership", "most vulnerable tenth")
 

@@ -57,7 +57,7 @@ def stack(models: "list[Signals]") -> Signals:
     outputs = [m.outputs for m in models if m.outputs is not None]
     return Signals(
         margin=np.stack([m.margin for m in models]),
-        log_p={t: np.stack([m.log_p[t] for m in models]) for t in temperatures},
+        log_p={t: np.stack([m.log_p[t] for m in models]) for t in models[0].log_p},
         outputs=np.stack(outputs) if outputs else None,
     )
 
@@ -97,4 +97,5 @@ def _margin(logits: Floats, labels: Ints) -> Floats:
     top = others.max(axis=2, keepdims=True)
     np.subtract(others, top, out=others)
     np.exp(others, out=others)
-    return np.subtract(true, top[:, :, 0] + np.log(others.sum(axis=2)))
+    result: Floats = true - (top[:, :, 0] + np.log(others.sum(axis=2)))
+    return result
