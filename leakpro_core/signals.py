@@ -62,6 +62,16 @@ def stack(models: "list[Signals]") -> Signals:
     )
 
 
+def take(signals: Signals, rows: Ints | slice, *, axis: int = 0) -> Signals:
+    """Return copies of the signals of ``rows`` along the records' (or the models') axis."""
+    where = (slice(None),) * axis + (rows,)
+    return Signals(
+        margin=signals.margin[where].copy(),
+        log_p={t: values[where].copy() for t, values in signals.log_p.items()},
+        outputs=None if signals.outputs is None else signals.outputs[where].copy(),
+    )
+
+
 def _blocks(n: int, width: int) -> Iterator[slice]:
     step = max(1, BLOCK // width)
     for start in range(0, n, step):

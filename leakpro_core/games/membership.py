@@ -4,11 +4,13 @@ Detection: the claims of members and non-members are compared.
 """
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
+from leakpro_core.errors import WrongAnswer
 from leakpro_core.protocols import Queryable
-from leakpro_core.records import Signals
+from leakpro_core.records import Evidence, Population, Signals
+from leakpro_core.signals import take
 
 
 @frozen(kw_only=True)
@@ -59,12 +61,90 @@ class MembershipAnswer:
 
 @frozen(kw_only=True)
 class Secret:
-    """What core keeps to itself: the order of the candidates, and who is a member.
+    """What core keeps to itself.
 
-    order: challenge row i is population record ``order[i]``.
+    order: int64 ``[n]``, challenge row i is record ``order[i]`` of the population;
+    members: bool ``[n]`` and subjects: int64 ``[n]``, in the challenge's order.
     """
 
     order: Ints = array(np.int64)
     members: Bools = array(np.bool_)
     subjects: Ints = array(np.int64)
-    cluster: int = field(default=0)
+
+
+@frozen(kw_only=True)
+class Stage:
+    """Everything about one target that core draws a challenge from.
+
+    target ``[n, queries]``, shadows ``[models, n, queries]``, trained_on ``[models, n]`` and
+    pair ``[models]`` hold neither the target's row nor its complement twin.
+    """
+
+    population: Population
+    members: Bools = array(np.bool_)
+    target: Signals
+    shadows: Signals
+    trained_on: Bools = array(np.bool_)
+    pair: Ints = array(np.int64)
+    auxiliary: AuxiliaryView | None = None
+
+
+def challenge(
+    stage: Stage, rows: Ints, seed: int, *, records: bool, query: Queryable | None = None
+) -> tuple[MembershipChallenge, Secret]:
+    """Draw a challenge over the population's ``rows``: fresh copies in a secret order.
+
+    records: whether the adversary knows the candidate records.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(rows)
+    people = stage.population
+    drawn = MembershipChallenge(
+        ids=rng.permutation(len(order)),
+        labels=people.labels[order],
+        classes=people.classes,
+        records=people.records[order] if records and people.records is not None else None,
+        target=take(stage.target, order),
+        shadows=take(stage.shadows, order, axis=1),
+        trained_on=stage.trained_on[:, order],
+        pair=stage.pair.copy(),
+        auxiliary=stage.auxiliary,
+        query=query,
+    )
+    secret = Secret(order=order, members=stage.members[order], subjects=people.subjects[order])
+    return drawn, secret
+
+
+def referee(
+    answer: MembershipAnswer, secret: Secret, *, blind: Floats | None, cluster: int, attack: str
+) -> Evidence:
+    """Compare an answer with the secret; rounds come in the population's order.
+
+    blind: claims ``[population]`` of the blind adversary, None where there is none.
+    ``WrongAnswer`` if the claims are not one number (or NaN) for each candidate.
+    """
+    claims = answer.claims
+    n = len(secret.order)
+    if claims.shape != (n,):
+        raise WrongAnswer(
+            f"answer of attack {attack!r}", found=f"shape {claims.shape}", expected=f"({n},)"
+        )
+    infinite = np.flatnonzero(np.isinf(claims))
+    if infinite.size:
+        raise WrongAnswer(
+            f"answer of attack {attack!r}",
+            found=f"an infinite claim for candidate {infinite[0]}",
+            expected="finite claims, or NaN to abstain",
+        )
+    back = np.argsort(secret.order)
+    nothing = np.full(n, np.nan)
+    return Evidence(
+        subject=secret.subjects[back],
+        cluster=np.full(n, cluster),
+        exposed=secret.members[back],
+        claim=claims[back],
+        hit=nothing,
+        blind_claim=nothing if blind is None else blind[np.sort(secret.order)],
+        blind_hit=nothing,
+        null_p=nothing,
+    )

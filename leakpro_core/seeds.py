@@ -1,0 +1,17 @@
+"""Seeds: one root, spawned by purpose, so that the order of execution does not matter."""
+
+import hashlib
+
+import numpy as np
+
+
+def spawn(root: int, *purpose: str | int) -> int:
+    """Return a seed in [0, 2**63) for a purpose; different purposes are independent streams."""
+    key = [int.from_bytes(hashlib.sha256(str(p).encode()).digest()[:4]) for p in purpose]
+    state = np.random.SeedSequence(root, spawn_key=tuple(key)).generate_state(1, np.uint64)
+    return int(state[0] >> 1)
+
+
+def generator(root: int, *purpose: str | int) -> np.random.Generator:
+    """Return a generator seeded for a purpose."""
+    return np.random.default_rng(spawn(root, *purpose))
