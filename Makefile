@@ -1,0 +1,81 @@
+# Two commands: `make demo` and `make test`. Each first builds .venv, and nothing outside the tree.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Two single-threaded processes beat one that fights itself for two cores.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export XDG_CACHE_HOME := $(CURDIR)/.venv/cache
+export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
+
+BIN := $(CURDIR)/.venv/bin
+READY := .venv/ready
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard leakpro_jax/pyproject.toml plugins/*/pyproject.toml))
+SUITES := $(addprefix test/,. $(PLUGINS))
+PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+JOBS ?= 2
+
+.PHONY: help
+help:
+	@echo "make demo      audit a small model and write the report"
+	@echo "make test      the tests of every distribution"
+	@echo "make lint      ruff and mypy"
+	@echo "make docs      the documentation, warnings are errors"
+	@echo "make bench     measure speed and memory"
+	@echo "make evidence  run the simulations in full and commit-ready results"
+	@echo "make wheels    build every distribution, and a registry that approves exactly these"
+
+$(READY): constraints.txt $(PROJECTS)
+	@python="$(PYTHON)"; \
+	for candidate in $${python:-python3.11 python3.12 python3.13 python3}; do \
+	  "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    && { python="$$candidate"; ready=yes; break; }; \
+	done; \
+	[ "$${ready:-}" = yes ] || { \
+	  echo "LeakPro needs Python 3.11 or later, and none was found." \
+	    "Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }; \
+	"$$python" -m venv .venv
+	@echo "Setting up .venv (some minutes the first time)"
+	@$(BIN)/python -m pip install -q --no-cache-dir -c constraints.txt hatchling editables
+	@$(BIN)/python -m pip install -q --no-cache-dir -c constraints.txt --no-build-isolation \
+	  -e '.[dev]' $(PLUGINS:%=-e ./%)
+	@touch $@
+
+.PHONY: demo
+demo: $(READY)
+	@$(BIN)/leakpro audit examples/digits/audit.toml --out runs/digits
+
+# One pytest process a distribution, so that none sees what another imported.
+.PHONY: test
+test: $(READY)
+	@$(MAKE) -k -j$(JOBS) --output-sync=target $(SUITES) \
+	  || { echo "Tests failed: see above." >&2; exit 1; }
+
+.PHONY: $(SUITES)
+$(SUITES): test/%: $(READY)
+	@echo "== $*"; cd $* && $(BIN)/python -m pytest --color=no
+
+.PHONY: lint
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy leakpro_core $(PLUGINS:%=%/src)
+
+.PHONY: docs
+docs: $(READY)
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+.PHONY: wheels
+wheels: $(READY)
+	@rm -rf dist
+	@export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
+	for project in . $(PLUGINS); do \
+	  $(BIN)/python -m build --no-isolation --wheel --outdir dist "$$project" >/dev/null; \
+	done
+	@ls dist
