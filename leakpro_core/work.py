@@ -5,6 +5,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from leakpro_core.references import resolve
+
 
 @frozen(kw_only=True)
 class Work:
@@ -30,3 +32,8 @@ class Vetting:
     sha256: str
     mode: str
     needed: tuple[str, ...] = ()
+
+
+def perform(work: Work) -> object:
+    """Resolve the reference and call it. Another process enters ``work.vetting`` beforehand."""
+    return resolve(work.ref)(*work.arguments)

@@ -1,0 +1,188 @@
+"""The local executor: units of work one after another, in this process or in spawned ones.
+
+A worker is a fresh interpreter that was told its number of threads before it imports numpy,
+verifies plugins before it unpickles anything of theirs, and does not import the caller's
+``__main__`` (a user's script without a guard would start the audit again).
+"""
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen, validators
+
+from leakpro_core.errors import LeakProError, TrainingFailed
+from leakpro_core.work import Work, perform
+
+if TYPE_CHECKING:
+    from leakpro_core.protocols import Run
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@frozen(kw_only=True)
+class LocalOptions:
+    """Options of the local executor.
+
+    workers: processes at once; 0 runs every unit in this process.
+    threads: threads that numerical libraries may use in each worker.
+    """
+
+    workers: int = field(default=1, validator=validators.ge(0))
+    threads: int = field(default=1, validator=validators.ge(1))
+
+
+def execute(
+    works: Sequence[Work], options: LocalOptions, run: "Run"
+) -> Iterator[tuple[int, object]]:
+    """Yield each work's position and result as it is done.
+
+    An exception of a unit is raised here. A worker that dies is ``TrainingFailed``, naming the
+    unit. Closing the iterator, an error or Ctrl-C stops all workers.
+    """
+    if options.workers == 0:
+        for position, work in enumerate(works):
+            yield position, perform(work)
+        return
+    workers: dict[Connection, SpawnProcess] = {}
+    stop = partial(_stop, workers)
+    # Before multiprocessing's own exit handler, which would wait for idle workers for ever.
+    atexit.register(stop)
+    try:
+        for _ in range(min(options.workers, len(works))):
+            _start(workers, options.threads)
+        yield from _share_out(works, workers)
+    finally:
+        atexit.unregister(stop)
+        stop()
+
+
+def _share_out(
+    works: Sequence[Work], workers: dict[Connection, SpawnProcess]
+) -> Iterator[tuple[int, object]]:
+    waiting = iter(range(len(works)))
+    busy: dict[Connection, int] = {}
+
+    def give(connection: Connection) -> None:
+        position = next(waiting, None)
+        if position is not None:
+            busy[connection] = position
+            # The worker closes its end when it dies; ``_receive`` then says so.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                _send(connection, works[position])
+
+    for connection in workers:
+        give(connection)
+    while busy:
+        for ready in wait(list(busy)):
+            assert isinstance(ready, Connection)
+            position = busy.pop(ready)
+            unit = f"unit {position + 1} of {len(works)} ({works[position].ref})"
+            result = _receive(ready, workers[ready], unit)
+            give(ready)
+            yield position, result
+
+
+def _send(connection: Connection, work: Work) -> None:
+    # The arguments stay bytes until the worker has verified the plugins whose classes they are.
+    connection.send((work.vetting, pickle.dumps(work)))
+
+
+def _receive(connection: Connection, process: SpawnProcess, unit: str) -> object:
+    try:
+        done, result = connection.recv()
+    except (EOFError, OSError):
+        process.join(timeout=5)
+        raise TrainingFailed(
+            unit,
+            found=f"its worker process died ({_cause(process.exitcode)})",
+            fix="Out of memory is the usual cause: set fewer workers in [execution], "
+            "or train smaller models.",
+        ) from None
+    if done:
+        return result
+    raise result
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return signal.Signals(-exitcode).name
+    return f"exit code {exitcode}"
+
+
+def _start(workers: dict[Connection, SpawnProcess], threads: int) -> None:
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(there, threads), name="leakpro-worker"
+    )
+    with _no_main():
+        process.start()
+    there.close()
+    workers[here] = process
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Show spawn an empty ``__main__``, so that the new process does not run the user's."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _stop(workers: dict[Connection, SpawnProcess]) -> None:
+    for process in workers.values():
+        process.terminate()
+    for connection, process in workers.items():
+        process.join()
+        connection.close()
+    workers.clear()
+
+
+def _serve(connection: Connection, threads: int) -> None:
+    """Do what comes through ``connection`` until the other side closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            connection.send_bytes(_answer(*connection.recv()))
+
+
+def _answer(vetting: object, payload: bytes) -> bytes:
+    try:
+        if vetting is not None:
+            from leakpro_core.vetting import enter_worker
+
+            enter_worker(vetting)
+        return pickle.dumps((True, perform(pickle.loads(payload))))  # noqa: S301 - from the parent
+    except Exception as error:
+        return pickle.dumps((False, _portable(error)))
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that survives the way to the parent, its traceback as a note."""
+    if not isinstance(error, LeakProError):
+        error.add_note(traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+    return error
