@@ -28,10 +28,18 @@ MANDATORY = ("membership", "most vulnerable tenth")
 class DataPlan:
     """The ``[data]`` table.
 
-    path: npz, npy (with ``labels`` another npy), csv or parquet; or factory: import path of a
-    function that returns a mapping with the arrays named below. The rest are names of arrays or
-    columns in it, or paths of npy files. auxiliary: a second file with the same names;
+    Either ``path`` or ``factory``; the other names are arrays or columns in it, or npy files.
+
+    path: npz, npy (with ``labels`` another npy), csv or parquet.
+    factory: import path of a function that returns a mapping with the arrays named below.
+    records: what the model is asked about.
+    labels: the true class of each record, numbered from 0.
+    members: bool, who was trained on; left out where core draws them.
+    subjects: whose record it is; a record of its own each where left out.
+    auxiliary: a second file with the same names, records that are certainly no members.
     auxiliary_share: share of the subjects that core sets aside at random as auxiliary.
+    sampling: whether these are all members, a random sample of them, or chosen otherwise.
+    modality: the kind of record; attacks may be limited to some kinds.
     """
 
     path: Path | None = None
@@ -51,7 +59,18 @@ class DataPlan:
 
 @frozen(kw_only=True)
 class Adversary:
-    """An ``[[adversary]]`` table: what the view of the target grants."""
+    """An ``[[adversary]]`` table: what the view of the target grants. Several may stand.
+
+    name: what the report calls it.
+    label: on which side of the report it stands.
+    access: the most that it sees of the target.
+    top_k: how many classes it sees, with access "top-k".
+    decimals: to how many decimals outputs are rounded.
+    queries: how many answers it may have from the target; without a limit if left out.
+    knows: what it has beside the target's answers.
+    actor: who that would be, in words, for the report.
+    rationale: why this adversary is realistic, or why it is an upper envelope.
+    """
 
     name: str = "worst case"
     label: str = field(default="worst case", validator=validators.in_(("realistic", "worst case")))
@@ -71,6 +90,7 @@ class Policy:
     """The ``[policy]`` table, declared before the run.
 
     tolerance: FPR budget f -> TPR r that is tolerated, r > f.
+    confidence: of every interval, and 1 - confidence is the audit's error budget.
     tenth_tolerance: the same for the most vulnerable tenth, which has a tenth of the records.
     headline: label of the attack that takes half of alpha as its own share.
     pass_below_tolerance: whether a leak whose upper bound lies within the tolerance passes.
@@ -91,8 +111,9 @@ class Policy:
 class Controls:
     """The ``[controls]`` table.
 
-    placebo: how many shadows are scored as placebo targets; blind: whether the blind adversary
-    plays; canaries: how many of each strength are planted where core trains the targets;
+    placebo: how many shadows are scored as placebo targets.
+    blind: whether the blind adversary plays.
+    canaries: how many of each strength are planted where core trains the targets.
     curve: whether attacks are repeated with fewer shadows.
     """
 
@@ -104,7 +125,7 @@ class Controls:
 
 @frozen(kw_only=True)
 class ChosenLoader:
-    """The ``[target]`` table: an offer and its options."""
+    """The ``[target]`` table: ``loader`` names an offer; the other keys are its options."""
 
     offered: Offered[LoaderOffer]
     options: object
@@ -112,7 +133,11 @@ class ChosenLoader:
 
 @frozen(kw_only=True)
 class ChosenShadows:
-    """The ``[shadows]`` table: how many models are trained, on what, by which trainer."""
+    """The ``[shadows]`` table: ``trainer`` names an offer; keys not listed are its options.
+
+    count: how many shadow models are trained, in complementary pairs.
+    pool: whose records they train on.
+    """
 
     offered: Offered[TrainerOffer]
     options: object
@@ -122,8 +147,9 @@ class ChosenShadows:
 
 @frozen(kw_only=True)
 class ChosenAttack:
-    """An ``[[attacks]]`` table. label is the attack's name unless given; labels are unique.
+    """An ``[[attacks]]`` table: ``name`` names an offer; keys not listed are its options.
 
+    label: how the report names it; the attack's name unless given. Labels are unique.
     named: whether the plan names it; attacks taken by default are skipped where not applicable.
     """
 
@@ -135,7 +161,7 @@ class ChosenAttack:
 
 @frozen(kw_only=True)
 class ChosenExecutor:
-    """The ``[execution]`` table."""
+    """The ``[execution]`` table: ``executor`` names an offer; the other keys are its options."""
 
     offered: Offered[ExecutorOffer]
     options: object
