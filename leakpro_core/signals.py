@@ -62,7 +62,7 @@ def stack(models: "list[Signals]") -> Signals:
     )
 
 
-def take(signals: Signals, rows: Ints | slice, *, axis: int = 0) -> Signals:
+def take(signals: Signals, rows: Ints | slice | int, *, axis: int = 0) -> Signals:
     """Return copies of the signals of ``rows`` along the records' (or the models') axis."""
     where = (slice(None),) * axis + (rows,)
     return Signals(

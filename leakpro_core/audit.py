@@ -1,0 +1,79 @@
+"""One audit, from top to bottom: load, train, attack, judge, report."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from leakpro_core.assemble import assemble
+from leakpro_core.journal import journal
+from leakpro_core.plan import Plan
+from leakpro_core.play import play, scene
+from leakpro_core.plugins import PluginSet
+from leakpro_core.references import resolve
+from leakpro_core.rehearsal import load, rehearse
+from leakpro_core.report import RiskReport
+from leakpro_core.seeds import spawn
+from leakpro_core.store import Store
+from leakpro_core.summary import describe
+from leakpro_core.validity import after, before
+from leakpro_core.vetting import for_workers
+
+
+def run(
+    plan: Plan,
+    plugins: PluginSet,
+    folder: Path,
+    *,
+    progress: Callable[[Mapping[str, object]], None] | None = None,
+) -> RiskReport:
+    """Run the plan into ``folder``, or continue what stands there; return the report.
+
+    A finished run is read back, not computed again. ``LeakProError`` for whatever a user can mend.
+    """
+    store = Store.open(folder, describe(plan, plugins))
+    finished = store.finished()
+    if finished is not None:
+        return finished
+    started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
+    with journal(store.folder / "log.jsonl", progress) as log, tempfile.TemporaryDirectory() as own:
+        # 1 target loading
+        loaded = load(plan, Path(own), log)
+        # 2 shadow training
+        cast = rehearse(plan, loaded, store, for_workers(plugins), log)
+        # validity controls that need no attack
+        valid = before(plan, cast, loaded.strength, seed=spawn(plan.seed, "controls"), log=log)
+        # 3 attack scoring
+        scenes = [
+            scene(
+                cast,
+                adversary,
+                blind=valid.blind,
+                placebos=plan.controls.placebo,
+                curve=plan.controls.curve,
+                seed=spawn(plan.seed, "scene"),
+                log=log,
+            )
+            for adversary in plan.adversaries
+        ]
+        played = []
+        for one in scenes:
+            for attack in plan.attacks:
+                log.info("attacking", attack=attack.label, adversary=one.adversary.name)
+                played.append((one, play(one, attack)))
+        # the judge
+        valid = after(plan, cast, valid, played, seed=spawn(plan.seed, "controls"))
+        report = assemble(
+            plan, plugins, loaded, cast, valid, played, store, started=started, clock=clock
+        )
+        store.write_report(report)
+        log.info("finished", word=report.word.value)
+    return report
+
+
+def render(plan: Plan, report: RiskReport, folder: Path) -> tuple[Path, ...]:
+    """4 reporting: write the report in every format of the plan; return the files."""
+    files: list[Path] = []
+    for chosen in plan.reporters:
+        files += resolve(chosen.offered.offer.ref)(report, folder, chosen.options)
+    return tuple(files)

@@ -1,0 +1,82 @@
+"""The terminal reporter: report.txt, which the command line shows."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from leakpro_core.records import Estimate
+from leakpro_core.report import AttackResult, RiskReport
+from leakpro_core.store import write_atomic
+
+WIDTH = 100
+
+
+def render(report: RiskReport, folder: Path, options: None) -> tuple[Path, ...]:
+    """Write ``report.txt``, plain text 100 columns wide, into ``folder``."""
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, color_system=None, emoji=False, highlight=False)
+    _head(console, report)
+    _attacks(console, report)
+    _controls(console, report)
+    path = folder / "report.txt"
+    write_atomic(path, out.getvalue().encode())
+    return (path,)
+
+
+def _head(console: Console, report: RiskReport) -> None:
+    console.print(Text(f"{report.name}: {report.word.value}"))
+    if report.status != "complete":
+        console.print(Text(f"This audit is {report.status}."))
+    console.print(Text(report.statement))
+    console.print()
+    for finding in report.findings:
+        console.print(Text(f"{finding.family}, {finding.adversary}: {finding.word.value}"))
+        console.print(Text(f"  {finding.statement}"))
+    console.print()
+
+
+def _attacks(console: Console, report: RiskReport) -> None:
+    levels = [f for f, _ in sorted(report.policy.tolerance, reverse=True)]
+    several = len(report.adversaries) > 1
+    table = Table("attack", "AUC", *(f"TPR at FPR {f:.4g}" for f in levels), "L", "p", box=None)
+    for attack in report.attacks:
+        name = f"{attack.label}, {attack.adversary}" if several else attack.label
+        if attack.status == "finished":
+            table.add_row(Text(name), *_figures(attack, levels))
+        else:
+            table.add_row(Text(name), Text(f"{attack.status}: {attack.reason}"))
+    console.print(table)
+    confidence = report.policy.confidence
+    console.print(
+        Text(
+            f"Intervals at {confidence:.0%}; L: how many times likelier a flag is for a member, "
+            "lower bound over all attacks; p: family-wise."
+        )
+    )
+    console.print()
+
+
+def _figures(attack: AttackResult, levels: list[float]) -> list[str]:
+    by_level = {p.level: p for p in attack.points if p.kind == "fpr"}
+    cells = [_interval(attack.auc)]
+    cells += [_interval(by_level[f].tpr) if f in by_level else "not resolvable" for f in levels]
+    p = "" if attack.p_value is None else f"{attack.p_value:.3f}"
+    return [*cells, f"{attack.strength:.2f}", p]
+
+
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _controls(console: Console, report: RiskReport) -> None:
+    for control in report.controls:
+        console.print(Text(f"{control.result:>7}  {control.name}: {control.statement}"))
+    if report.not_tested:
+        console.print()
+        for item in report.not_tested:
+            console.print(Text(f"not tested: {item.means}: {item.reason}"))

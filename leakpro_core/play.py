@@ -1,0 +1,329 @@
+"""Stage 3: set the stage, let attacks answer, have the referee compare."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import fields, frozen
+
+from leakpro_core.arrays import Bools, Floats, Ints, array
+from leakpro_core.errors import LeakProError, NeedsBothSides, NotApplicable
+from leakpro_core.games.membership import (
+    AuxiliaryView,
+    MembershipAnswer,
+    Stage,
+    challenge,
+    referee,
+)
+from leakpro_core.offers import Access
+from leakpro_core.plan import Adversary, ChosenAttack
+from leakpro_core.protocols import Log, Queryable, Recorded
+from leakpro_core.records import Evidence, Population, Signals, Target
+from leakpro_core.references import resolve
+from leakpro_core.seeds import generator, spawn
+from leakpro_core.signals import take
+from leakpro_core.training import RunOf
+from leakpro_core.view import Lens, View
+
+
+@frozen(kw_only=True)
+class Cast:
+    """All models of an audit, as signals by lens; candidates first, then auxiliary records.
+
+    members: bool ``[targets, n]``; targets: ``[targets, n + auxiliary, queries]``;
+    shadows: ``[models, n + auxiliary, queries]``, only the first n where the auxiliary records'
+    shadow outputs are unknown; trained_on: bool ``[models, n]``; pair: int64 ``[models]``.
+    """
+
+    population: Population
+    members: Bools = array(np.bool_)
+    released: Target | None
+    targets: Mapping[Lens, Signals]
+    shadows: Mapping[Lens, Signals]
+    trained_on: Bools = array(np.bool_)
+    pair: Ints = array(np.int64)
+
+    @property
+    def candidates(self) -> int:
+        """Number of candidate records."""
+        return len(self.population.labels)
+
+
+@frozen(kw_only=True)
+class Played:
+    """What came of one attack as one adversary.
+
+    evidence: over all targets; fewer: the same with fewer shadows, over some targets;
+    placebos: claims ``[placebos, n]`` on held-out shadows, NaN where not asked.
+    """
+
+    attack: ChosenAttack
+    adversary: Adversary
+    status: str = "finished"
+    reason: str = ""
+    evidence: Evidence | None = None
+    fewer: tuple[tuple[int, Evidence], ...] = ()
+    most: Evidence | None = None
+    placebos: Floats | None = array(np.float64, optional=True)
+    queries_used: int = 0
+
+
+@frozen(kw_only=True)
+class Scene:
+    """One adversary before the cast: what is common to all its attacks.
+
+    rows: the candidates that its query budget reaches; blind: claims ``[targets, n]`` or None.
+    """
+
+    cast: Cast
+    adversary: Adversary
+    rows: Ints = array(np.int64)
+    auxiliary: Ints = array(np.int64)
+    blind: Floats | None = array(np.float64, optional=True)
+    placebos: Ints = array(np.int64)
+    curve: bool
+    seed: int
+    log: Log
+
+
+def scene(
+    cast: Cast,
+    adversary: Adversary,
+    *,
+    blind: Floats | None,
+    placebos: int,
+    curve: bool,
+    seed: int,
+    log: Log,
+) -> Scene:
+    """Return the scene; where queries run short, draw the records that the budget reaches."""
+    people = cast.population
+    spare = 0 if people.auxiliary is None else len(people.auxiliary.labels)
+    queries = max(s.margin.shape[-1] for s in cast.targets.values())
+    rows, others = np.arange(cast.candidates), np.arange(spare)
+    asked = (cast.candidates + spare) * queries
+    if adversary.queries is not None and asked > adversary.queries:
+        share = adversary.queries / asked
+        rng = generator(seed, "budget", adversary.name)
+        rows = np.sort(rng.permutation(rows)[: int(share * cast.candidates)])
+        others = np.sort(rng.permutation(others)[: int(share * spare)])
+    models = len(cast.pair)
+    chosen = generator(seed, "placebo").permutation(models)[: min(placebos, models)]
+    return Scene(
+        cast=cast,
+        adversary=adversary,
+        rows=rows,
+        auxiliary=others,
+        blind=blind,
+        placebos=np.sort(chosen),
+        curve=curve,
+        seed=seed,
+        log=log,
+    )
+
+
+def obstacle(scene: Scene, attack: ChosenAttack) -> str | None:
+    """Return why the attack cannot be played by this adversary, or None if it can."""
+    offer, adversary, people = attack.offered.offer, scene.adversary, scene.cast.population
+    if not adversary.access.covers(offer.access):
+        return f"it needs access to {offer.access.value}, the adversary has {adversary.access}"
+    if offer.modalities and people.modality not in offer.modalities:
+        return f"it works on {', '.join(sorted(offer.modalities))} records, not {people.modality}"
+    if offer.shadows:
+        lacks = {"architecture", "recipe"} - set(adversary.knows)
+        if lacks:
+            return f"it needs shadow models, and the adversary lacks {' and '.join(sorted(lacks))}"
+        if len(scene.cast.pair) < offer.shadows:
+            return f"it needs {offer.shadows} shadow models, there are {len(scene.cast.pair)}"
+    if "records" in offer.needs:
+        if people.records is None:
+            return "it needs the raw records, which are not given"
+        if "candidate records" not in adversary.knows:
+            return "it needs the raw records, which the adversary does not know"
+    if "auxiliary" in offer.needs:
+        if not len(scene.auxiliary):
+            return "it needs auxiliary records, and there are none"
+        if "auxiliary population" not in adversary.knows:
+            return "it needs auxiliary records, which the adversary does not know"
+    if offer.probes and isinstance(getattr(scene.cast.released, "handle", None), Recorded):
+        return "it needs extra queries of the model, of which only recorded outputs exist"
+    if offer.access is Access.WEIGHTS or offer.backend:
+        return "attacks on weights are not played by this version"
+    return None
+
+
+def play(scene: Scene, attack: ChosenAttack) -> Played:
+    """Play one attack against every target, the placebos, and with fewer shadows."""
+    blocked = obstacle(scene, attack)
+    if blocked is not None:
+        return Played(
+            attack=attack, adversary=scene.adversary, status="not applicable", reason=blocked
+        )
+    lens = Lens.of(scene.adversary, attack.offered.offer.probes)
+    cast = scene.cast
+    try:
+        whole = [
+            _round(scene, attack, lens, t, np.arange(len(cast.pair)))
+            for t in range(len(cast.members))
+        ]
+        fewer, most = _with_fewer(scene, attack, lens, [e for e, _ in whole])
+        placebos = _placebos(scene, attack, lens)
+    except (NeedsBothSides, NotApplicable) as error:
+        if attack.named:
+            raise
+        return Played(
+            attack=attack, adversary=scene.adversary, status="not applicable", reason=str(error)
+        )
+    except Exception as error:
+        # A plugin may raise anything; the audit goes on and the report says incomplete.
+        scene.log.warning("attack failed", attack=attack.label, exc_info=True)
+        name = "" if isinstance(error, LeakProError) else f"{type(error).__name__}: "
+        return Played(
+            attack=attack,
+            adversary=scene.adversary,
+            status="failed",
+            reason=f"{name}{error}".splitlines()[0],
+        )
+    return Played(
+        attack=attack,
+        adversary=scene.adversary,
+        evidence=join([e for e, _ in whole]),
+        fewer=fewer,
+        most=most,
+        placebos=placebos,
+        queries_used=sum(used for _, used in whole),
+    )
+
+
+def join(parts: Sequence[Evidence]) -> Evidence:
+    """Return the rounds of several targets as one evidence."""
+    names = [a.name for a in fields(Evidence)]
+    return Evidence(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+
+def rows_of(evidence: Evidence, rounds: Bools) -> Evidence:
+    """Return the evidence of some rounds."""
+    return Evidence(**{a.name: getattr(evidence, a.name)[rounds] for a in fields(Evidence)})
+
+
+def _stage(scene: Scene, lens: Lens, target: Signals, members: Bools, keep: Ints) -> Stage:
+    """Return the stage of one target before the shadows ``keep``."""
+    cast, n = scene.cast, scene.cast.candidates
+    if {"architecture", "recipe"} - set(scene.adversary.knows):
+        keep = keep[:0]
+    shadows = take(cast.shadows[lens], keep)
+    auxiliary = None
+    others = cast.population.auxiliary
+    seen = target.margin.shape[0] > n
+    if others is not None and seen and "auxiliary population" in scene.adversary.knows:
+        spare = n + scene.auxiliary
+        auxiliary = AuxiliaryView(
+            labels=others.labels[scene.auxiliary],
+            records=None if others.records is None else others.records[scene.auxiliary],
+            target=take(target, spare),
+            shadows=take(shadows, spare, axis=1) if shadows.margin.shape[1] > n else None,
+        )
+    return Stage(
+        population=cast.population,
+        members=members,
+        target=take(target, slice(n)),
+        shadows=take(shadows, slice(n), axis=1),
+        trained_on=cast.trained_on[keep],
+        pair=cast.pair[keep],
+        auxiliary=auxiliary,
+    )
+
+
+def _answer(
+    scene: Scene,
+    attack: ChosenAttack,
+    stage: Stage,
+    purpose: tuple[str | int, ...],
+    *,
+    blind: Floats | None = None,
+    cluster: int = 0,
+    query: View | None = None,
+) -> Evidence:
+    # The order's seed and the attack's seed are of different purposes: neither gives the other.
+    where = (scene.adversary.name, attack.label, *purpose)
+    drawn, secret = challenge(
+        stage,
+        scene.rows,
+        spawn(scene.seed, "order", *where),
+        records="candidate records" in scene.adversary.knows,
+        query=query,
+    )
+    with tempfile.TemporaryDirectory(prefix="leakpro-") as scratch:
+        run = RunOf(seed=spawn(scene.seed, "attack", *where), scratch=Path(scratch), log=scene.log)
+        answer = resolve(attack.offered.offer.ref)(drawn, attack.options, run)
+    if not isinstance(answer, MembershipAnswer):
+        raise TypeError(f"the attack returned {type(answer).__name__}, not a MembershipAnswer")
+    return referee(answer, secret, blind=blind, cluster=cluster, attack=attack.label)
+
+
+def _round(
+    scene: Scene, attack: ChosenAttack, lens: Lens, target: int, keep: Ints
+) -> tuple[Evidence, int]:
+    cast = scene.cast
+    released = cast.released
+    view = None
+    if released is not None and isinstance(released.handle, Queryable):
+        spent = (len(scene.rows) + len(scene.auxiliary)) * cast.targets[lens].margin.shape[-1]
+        budget = scene.adversary.queries
+        left = None if budget is None else max(0, budget - spent)
+        view = View(released.handle, released.outputs, lens, left)
+    evidence = _answer(
+        scene,
+        attack,
+        _stage(scene, lens, take(cast.targets[lens], target), cast.members[target], keep),
+        ("target", target, len(keep)),
+        blind=None if scene.blind is None else scene.blind[target],
+        cluster=target,
+        query=view,
+    )
+    return evidence, 0 if view is None else view.used
+
+
+def _with_fewer(
+    scene: Scene, attack: ChosenAttack, lens: Lens, whole: list[Evidence]
+) -> tuple[tuple[tuple[int, Evidence], ...], Evidence | None]:
+    """Return evidence with 1, 2, 4, ... shadows in whole pairs, over at most four targets."""
+    least, models = attack.offered.offer.shadows, len(scene.cast.pair)
+    if not scene.curve or not least:
+        return (), None
+    targets = range(min(4, len(whole)))
+    pairs = scene.cast.pair
+    order = np.argsort([int(np.flatnonzero(pairs == p)[0]) for p in pairs], kind="stable")
+    fewer = []
+    size = 1
+    while size < models:
+        kept = np.sort(order[:size])
+        if size >= least and _whole_pairs(pairs, kept):
+            parts = [_round(scene, attack, lens, t, kept)[0] for t in targets]
+            fewer.append((size, join(parts)))
+        size *= 2
+    return tuple(fewer), join(whole[: len(targets)])
+
+
+def _whole_pairs(pair: Ints, kept: Ints) -> bool:
+    return not np.isin(np.delete(pair, kept), pair[kept]).any()
+
+
+def _placebos(scene: Scene, attack: ChosenAttack, lens: Lens) -> Floats | None:
+    """Score held-out shadows exactly as the target, each without itself and its twin."""
+    cast, n = scene.cast, scene.cast.candidates
+    offer = attack.offered.offer
+    if not len(scene.placebos):
+        return None
+    claims = np.full((len(scene.placebos), n), np.nan)
+    for number, shadow in enumerate(scene.placebos):
+        keep = np.flatnonzero(cast.pair != cast.pair[shadow])
+        pseudo = take(cast.shadows[lens], int(shadow))
+        knows_others = pseudo.margin.shape[0] > n
+        if len(keep) < offer.shadows or ("auxiliary" in offer.needs and not knows_others):
+            return None
+        stage = _stage(scene, lens, pseudo, cast.trained_on[shadow], keep)
+        evidence = _answer(scene, attack, stage, ("placebo", number))
+        claims[number, scene.rows] = evidence.claim
+    return claims

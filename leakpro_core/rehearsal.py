@@ -1,0 +1,267 @@
+"""Stages 1 and 2: load the target and the population, train what core trains, derive signals."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from attrs import evolve, frozen
+
+from leakpro_core.arrays import AnyArray, Singles
+from leakpro_core.controls.canaries import plant
+from leakpro_core.controls.design import pairs
+from leakpro_core.data import load as load_data
+from leakpro_core.errors import BadValue, MissingKey, NotAFactory
+from leakpro_core.plan import Plan
+from leakpro_core.play import Cast
+from leakpro_core.protocols import Log, Queryable, Recorded
+from leakpro_core.records import Population, Release, ShadowOutputs, Signals, Target
+from leakpro_core.references import resolve
+from leakpro_core.seeds import spawn
+from leakpro_core.shadows import draw
+from leakpro_core.signals import derive, stack, take
+from leakpro_core.store import Store
+from leakpro_core.training import RunOf, Wanted, observe, together, train
+from leakpro_core.view import Lens
+from leakpro_core.work import Vetting
+
+
+@frozen(kw_only=True)
+class Loaded:
+    """A release with its population and, where planted, the canaries' strengths ``[n]``."""
+
+    release: Release
+    population: Population
+    strength: AnyArray
+
+
+def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
+    """Stage 1: return the release and the population, canaries planted."""
+    run = RunOf(seed=spawn(plan.seed, "load"), scratch=scratch, log=log)
+    release: Release = resolve(plan.loader.offered.offer.ref)(plan.loader.options, run)
+    given = plan.data.path is not None or plan.data.factory is not None
+    if release.population is None:
+        population = load_data(
+            plan.data, draw_members=release.targets > 0, seed=spawn(plan.seed, "data")
+        )
+    elif given:
+        raise BadValue(
+            "[data]",
+            found="a path or factory",
+            expected=f"none: loader {plan.loader.offered.offer.name!r} brings the records",
+            fix="Remove it, or use a loader that reads [data].",
+        )
+    else:
+        population = evolve(
+            release.population, sampling=plan.data.sampling, modality=plan.data.modality
+        )
+    strength = np.zeros(len(population.labels), np.int64)
+    if release.targets:
+        population = evolve(population, members=None, sampling="all")
+        if plan.controls.canaries and population.records is not None:
+            planted = plant(
+                population.records,
+                population.labels,
+                population.classes,
+                population.subjects,
+                plan.controls.canaries,
+                spawn(plan.seed, "canaries"),
+            )
+            population = evolve(population, records=planted.records, labels=planted.labels)
+            strength = planted.strength
+    return Loaded(release=release, population=population, strength=strength)
+
+
+def wanted(plan: Plan) -> Wanted:
+    """Return which signals the plan's attacks and adversaries ask for."""
+    lenses = dict.fromkeys(
+        Lens.of(adversary, attack.offered.offer.probes)
+        for adversary in plan.adversaries
+        for attack in plan.attacks
+    )
+    temperatures = {
+        float(getattr(attack.options, attack.offered.offer.temperature))
+        for attack in plan.attacks
+        if attack.offered.offer.temperature is not None
+    }
+    return Wanted(
+        lenses=tuple(lenses),
+        temperatures=tuple(sorted(temperatures | {1.0})),
+        keep_outputs=any(a.offered.offer.raw_outputs for a in plan.attacks),
+    )
+
+
+def rehearse(plan: Plan, loaded: Loaded, store: Store, vetting: Vetting | None, log: Log) -> Cast:
+    """Stage 2: return all models as signals."""
+    signals = wanted(plan)
+    target = loaded.release.target
+    if target is None:
+        return _trained(plan, loaded, signals, store, vetting, log)
+    if isinstance(target.handle, Recorded):
+        return _recorded(plan, loaded, target, signals)
+    if isinstance(target.handle, Queryable):
+        return _queried(plan, loaded, target, target.handle, signals, store, vetting, log)
+    raise NotAFactory(
+        f"loader {plan.loader.offered.offer.name!r}",
+        found=f"a handle of type {type(target.handle).__name__}",
+        expected="one that can be queried or holds recorded outputs",
+    )
+
+
+def _trained(
+    plan: Plan,
+    loaded: Loaded,
+    signals: Wanted,
+    store: Store,
+    vetting: Vetting | None,
+    log: Log,
+) -> Cast:
+    if plan.shadows is None:
+        raise MissingKey(
+            "[shadows]",
+            expected="a table with a trainer: core trains the targets by the shadows' recipe",
+            fix='Add [shadows] with trainer = "torch" and a recipe.',
+        )
+    people, targets = loaded.population, loaded.release.targets
+    design, rows = draw(
+        people,
+        targets=targets,
+        count=plan.shadows.count,
+        pool=plan.shadows.pool,
+        seed=spawn(plan.seed, "shadows"),
+    )
+    all_models = train(
+        plan, people, rows, signals, store, architecture=None, vetting=vetting, log=log
+    )
+    return Cast(
+        population=people,
+        members=design.trained_on[:targets],
+        released=None,
+        targets={lens: take(s, slice(targets)) for lens, s in all_models.items()},
+        shadows={lens: take(s, slice(targets, None)) for lens, s in all_models.items()},
+        trained_on=design.trained_on[targets:],
+        pair=design.pair[targets:],
+    )
+
+
+def _queried(
+    plan: Plan,
+    loaded: Loaded,
+    target: Target,
+    handle: Queryable,
+    signals: Wanted,
+    store: Store,
+    vetting: Vetting | None,
+    log: Log,
+) -> Cast:
+    people = loaded.population
+    if people.records is None or people.members is None:
+        raise MissingKey("[data] records and members", expected="both, to query the target with")
+    records, labels = together(people)
+
+    def query(block: AnyArray) -> Singles:
+        return handle.query(block)[None]
+
+    targets = {
+        lens: stack(
+            observe(
+                query,
+                1,
+                records,
+                labels,
+                people.classes,
+                lens,
+                signals,
+                what=["target"],
+                kind=target.outputs,
+            )
+        )
+        for lens in signals.lenses
+    }
+    count = 0 if plan.shadows is None else plan.shadows.count
+    pool = "candidates" if plan.shadows is None else plan.shadows.pool
+    design, rows = draw(people, targets=0, count=count, pool=pool, seed=spawn(plan.seed, "shadows"))
+    if count:
+        shadows = train(
+            plan,
+            people,
+            rows,
+            signals,
+            store,
+            architecture=target.architecture,
+            vetting=vetting,
+            log=log,
+        )
+    else:
+        shadows = {lens: take(s, slice(0)) for lens, s in targets.items()}
+    return Cast(
+        population=people,
+        members=people.members[None],
+        released=target,
+        targets=targets,
+        shadows=shadows,
+        trained_on=design.trained_on,
+        pair=design.pair,
+    )
+
+
+def _recorded(plan: Plan, loaded: Loaded, target: Target, signals: Wanted) -> Cast:
+    people, shadows = loaded.population, loaded.release.shadows
+    if plan.shadows is not None:
+        raise BadValue(
+            "[shadows]",
+            found="a trainer",
+            expected="none: recorded outputs bring their own shadows",
+            fix="Remove the table.",
+        )
+    handle = target.handle
+    if not isinstance(handle, Recorded) or people.members is None:
+        raise MissingKey("members", expected="who was in the training data, bool [n]")
+    candidates, spare = handle.recorded("candidates"), handle.recorded("auxiliary")
+    if candidates is None:
+        raise MissingKey("target_outputs", expected="outputs on the candidates")
+    labels = people.labels
+    if spare is not None and people.auxiliary is not None:
+        labels = np.concatenate([labels, people.auxiliary.labels])
+    lenses = list(dict.fromkeys(evolve(lens, probes=None) for lens in signals.lenses))
+
+    def seen(outputs: Singles, others: Singles | None, lens: Lens, what: str) -> Signals:
+        whole = outputs if others is None else np.concatenate([outputs, others])
+        shown, kind = lens.show(whole, target.outputs)
+        return derive(
+            shown,
+            labels[: len(whole)],
+            signals.temperatures,
+            kind=kind,
+            keep=signals.keep_outputs,
+            what=what,
+        )
+
+    targets = {lens: stack([seen(candidates, spare, lens, "target")]) for lens in lenses}
+    return Cast(
+        population=people,
+        members=people.members[None],
+        released=target,
+        targets=targets,
+        shadows={lens: _shadow_signals(shadows, seen, lens, targets[lens]) for lens in lenses},
+        trained_on=np.zeros((0, len(people.labels)), bool)
+        if shadows is None
+        else shadows.trained_on,
+        pair=np.zeros(0, np.int64) if shadows is None else pairs(shadows.trained_on),
+    )
+
+
+def _shadow_signals(
+    shadows: ShadowOutputs | None,
+    seen: Callable[[Singles, Singles | None, Lens, str], Signals],
+    lens: Lens,
+    like: Signals,
+) -> Signals:
+    if shadows is None or not len(shadows.outputs):
+        return take(like, slice(0))
+    spare = shadows.auxiliary
+    return stack(
+        [
+            seen(outputs, None if spare is None else spare[k], lens, f"shadow {k}")
+            for k, outputs in enumerate(shadows.outputs)
+        ]
+    )

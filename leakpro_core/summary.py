@@ -1,0 +1,81 @@
+"""What a run depends on, in words and hashes: the content of plan.json."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from leakpro_core.plan import Plan
+from leakpro_core.plugins import PluginSet
+from leakpro_core.references import ImportPath
+
+
+def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
+    """Return the resolved plan with the hashes of all its inputs.
+
+    ``sha256`` is over the plan, the files that it names, the user's modules, and the plugins'
+    versions: a run folder belongs to one such hash.
+    """
+    inputs = {str(path): _hash(path) for path in sorted(set(_files(plan)))}
+    versions = sorted(
+        {(o.plugin, o.version) for o in (plan.loader.offered, *(a.offered for a in plan.attacks))}
+    )
+    identity = hashlib.sha256(plan.sha256.encode())
+    for name, digest in inputs.items():
+        identity.update(f"{Path(name).name} {digest}\n".encode())
+    for plugin, version in versions:
+        identity.update(f"{plugin} {version}\n".encode())
+    return {
+        "sha256": identity.hexdigest(),
+        "plan": plan.path.name,
+        "plan_sha256": plan.sha256,
+        "name": plan.name,
+        "seed": plan.seed,
+        "inputs": inputs,
+        "plugins": [list(v) for v in versions],
+        "target": {"loader": plan.loader.offered.offer.name, "options": repr(plan.loader.options)},
+        "data": repr(plan.data),
+        "adversaries": [repr(a) for a in plan.adversaries],
+        "shadows": None
+        if plan.shadows is None
+        else {
+            "trainer": plan.shadows.offered.offer.name,
+            "count": plan.shadows.count,
+            "pool": plan.shadows.pool,
+            "options": repr(plan.shadows.options),
+        },
+        "attacks": [
+            {"label": a.label, "attack": a.offered.offer.name, "options": repr(a.options)}
+            for a in plan.attacks
+        ],
+        "policy": repr(plan.policy),
+        "controls": repr(plan.controls),
+        "execution": {
+            "executor": plan.executor.offered.offer.name,
+            "options": repr(plan.executor.options),
+        },
+    }
+
+
+def _files(value: object) -> Iterator[Path]:
+    """Yield every file that the plan names, the user's modules included."""
+    if isinstance(value, Path):
+        if value.is_file():
+            yield value
+    elif isinstance(value, ImportPath):
+        base = value.folder.joinpath(*value.ref.partition(":")[0].split("."))
+        if base.with_suffix(".py").is_file() or (base / "__init__.py").is_file():
+            # Its neighbours can be imported by it, so they count too.
+            yield from (p for p in value.folder.glob("*.py") if p.is_file())
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _files(item)
+    elif attrs.has(type(value)):
+        for attribute in attrs.fields(type(value)):
+            yield from _files(getattr(value, attribute.name))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,262 @@
+"""Stage 2 at work: train cohorts wherever the executor puts them, keep signals, not models."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import structlog
+from attrs import evolve, field, frozen
+
+from leakpro_core.arrays import AnyArray, Ints, Singles
+from leakpro_core.errors import NotAFactory
+from leakpro_core.plan import Plan
+from leakpro_core.protocols import Log
+from leakpro_core.records import Population, Signals, TrainingSet, TrainingUnit
+from leakpro_core.references import ImportPath, resolve
+from leakpro_core.seeds import spawn
+from leakpro_core.signals import derive, stack
+from leakpro_core.store import Store, load_array, save_array
+from leakpro_core.view import Lens
+from leakpro_core.work import Vetting, Work
+
+UNIT = 4
+"""Models per unit of work. Each model has a seed of its own, so this changes no result."""
+
+_BLOCK = 4096
+"""Records per query of a model."""
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """Which signals are derived of every model."""
+
+    lenses: tuple[Lens, ...]
+    temperatures: tuple[float, ...]
+    keep_outputs: bool
+
+
+@frozen(kw_only=True)
+class RunOf:
+    """The run that a function behind an offer is given (see ``protocols.Run``)."""
+
+    seed: int
+    scratch: Path
+    log: Log = field(repr=False)
+
+
+@frozen(kw_only=True)
+class TrainingJob:
+    """One unit of work by value and path."""
+
+    trainer: str
+    unit: TrainingUnit
+    records: Path
+    labels: Path
+    classes: int
+    modality: str
+    wanted: Wanted
+    signals: Path
+    seed: int
+
+
+def train_unit(job: TrainingJob) -> dict[str, str]:
+    """Train one cohort, derive its signals and save them; runs in a worker.
+
+    Returns the file names by "lens/array".
+    """
+    data = TrainingSet(
+        records=np.load(job.records, mmap_mode="r", allow_pickle=False),
+        labels=np.load(job.labels, allow_pickle=False),
+        classes=job.classes,
+        modality=job.modality,
+    )
+    with tempfile.TemporaryDirectory(prefix="leakpro-") as scratch:
+        log = structlog.wrap_logger(structlog.ReturnLogger())
+        run = RunOf(seed=job.seed, scratch=Path(scratch), log=log)
+        cohort = resolve(job.trainer)(data, job.unit, run)
+        names = {}
+        for number, lens in enumerate(job.wanted.lenses):
+            models = observe(
+                cohort.query,
+                len(job.unit.models),
+                data.records,
+                data.labels,
+                data.classes,
+                lens,
+                job.wanted,
+                what=[f"model {m}" for m in job.unit.models],
+            )
+            for name, values in _arrays(stack(models)).items():
+                names[f"{number}/{name}"] = save_array(job.signals, values)
+    return names
+
+
+def observe(
+    query: Callable[[AnyArray], Singles],
+    models: int,
+    records: AnyArray,
+    labels: Ints,
+    classes: int,
+    lens: Lens,
+    wanted: Wanted,
+    *,
+    what: Sequence[str],
+    kind: str = "logits",
+) -> list[Signals]:
+    """Return the signals of ``models`` models on all records, in record blocks.
+
+    query: records ``[n, ...]`` -> outputs ``[models, n, classes]``.
+    """
+    probes = resolve(lens.probes) if lens.probes else None
+    blocks = []
+    for start in range(0, len(records), _BLOCK):
+        block = np.asarray(records[start : start + _BLOCK])
+        asked = block[:, None] if probes is None else probes(block)
+        answers = query(asked.reshape(-1, *asked.shape[2:]))
+        expected = (models, asked.shape[0] * asked.shape[1])
+        if answers.ndim != 3 or answers.shape[:2] != expected or answers.shape[2] > classes:
+            raise NotAFactory(
+                "outputs of the model",
+                found=f"shape {answers.shape[1:]} for {expected[1]} records",
+                expected=f"[{expected[1]}, {classes}]: one output per record and class",
+                fix="Make the model return logits for all classes.",
+            )
+        if answers.shape[2] < classes and not (classes == 2 and answers.shape[2] == 1):
+            raise NotAFactory(
+                "outputs of the model",
+                found=f"{answers.shape[2]} classes",
+                expected=f"{classes}, as many as there are labels",
+                fix="Give the model one output per class.",
+            )
+        shown, shown_kind = lens.show(answers, kind)
+        blocks.append(shown.reshape(models, *asked.shape[:2], -1))
+    outputs = np.concatenate(blocks, axis=1)
+    return [
+        derive(
+            outputs[m],
+            labels,
+            wanted.temperatures,
+            kind=shown_kind,
+            keep=wanted.keep_outputs,
+            what=what[m],
+        )
+        for m in range(models)
+    ]
+
+
+def train(
+    plan: Plan,
+    population: Population,
+    rows: list[Ints],
+    wanted: Wanted,
+    store: Store,
+    *,
+    architecture: ImportPath | None,
+    vetting: Vetting | None,
+    log: Log,
+) -> dict[Lens, Signals]:
+    """Return signals ``[models, candidates + auxiliary, queries]`` of all models, by lens.
+
+    What an earlier run of the same plan finished is not trained again.
+    """
+    if plan.shadows is None or population.records is None:
+        raise ValueError("shadows and records are checked before training")
+    with tempfile.TemporaryDirectory(prefix="leakpro-") as name:
+        folder = Path(name)
+        records, labels = together(population)
+        np.save(folder / "records.npy", records)
+        np.save(folder / "labels.npy", labels)
+        done: dict[int, dict[str, str]] = {}
+        works, numbers, keys = [], [], []
+        for number, models in enumerate(_units(len(rows))):
+            job = TrainingJob(
+                trainer=plan.shadows.offered.offer.ref,
+                unit=TrainingUnit(
+                    models=models,
+                    rows=tuple(rows[m] for m in models),
+                    seeds=tuple(spawn(plan.seed, "model", m) for m in models),
+                    options=plan.shadows.options,
+                    architecture=architecture,
+                ),
+                records=folder / "records.npy",
+                labels=folder / "labels.npy",
+                classes=population.classes,
+                modality=population.modality,
+                wanted=wanted,
+                signals=store.signals,
+                seed=spawn(plan.seed, "unit", number),
+            )
+            key = _key(job, records, labels)
+            known = store.recall(key)
+            if known is None:
+                works.append(
+                    Work(ref="leakpro_core.training:train_unit", arguments=(job,), vetting=vetting)
+                )
+                numbers.append(number)
+                keys.append(key)
+            else:
+                done[number] = known
+        log.info("training", models=len(rows), units=len(works), known=len(done))
+        run = RunOf(seed=spawn(plan.seed, "executor"), scratch=folder, log=log)
+        execute = resolve(plan.executor.offered.offer.ref)
+        for position, names in execute(works, plan.executor.options, run):
+            store.note(keys[position], names)
+            done[numbers[position]] = names
+            log.info("trained", unit=numbers[position], finished=len(done))
+    return {
+        lens: _read(store, [done[i] for i in sorted(done)], number)
+        for number, lens in enumerate(wanted.lenses)
+    }
+
+
+def together(population: Population) -> tuple[AnyArray, Ints]:
+    """Return the records and labels of candidates, then auxiliary records."""
+    records, auxiliary = population.records, population.auxiliary
+    if records is None:
+        raise ValueError("records are checked before training")
+    if auxiliary is None or auxiliary.records is None:
+        return records, population.labels
+    return (
+        np.concatenate([records, auxiliary.records]),
+        np.concatenate([population.labels, auxiliary.labels]),
+    )
+
+
+def _units(models: int) -> Iterator[tuple[int, ...]]:
+    for start in range(0, models, UNIT):
+        yield tuple(range(start, min(models, start + UNIT)))
+
+
+def _key(job: TrainingJob, records: AnyArray, labels: Ints) -> str:
+    """Return what a unit's signals depend on, as a hash; paths of this run are no part of it."""
+    digest = hashlib.sha256()
+    same = evolve(job, records=Path(), labels=Path(), signals=Path())
+    digest.update(repr(same).encode())
+    for rows in job.unit.rows:
+        digest.update(rows.tobytes())
+    digest.update(hashlib.sha256(np.ascontiguousarray(records).tobytes()).digest())
+    digest.update(labels.tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _arrays(signals: Signals) -> dict[str, AnyArray]:
+    named: dict[str, AnyArray] = {"margin": signals.margin}
+    named |= {f"log_p@{t}": values for t, values in signals.log_p.items()}
+    if signals.outputs is not None:
+        named["outputs"] = signals.outputs
+    return named
+
+
+def _read(store: Store, units: list[dict[str, str]], lens: int) -> Signals:
+    def whole(name: str) -> AnyArray:
+        return np.concatenate([load_array(store.signals, u[f"{lens}/{name}"]) for u in units])
+
+    prefix = f"{lens}/log_p@"
+    temperatures = [key.removeprefix(prefix) for key in units[0] if key.startswith(prefix)]
+    return Signals(
+        margin=whole("margin"),
+        log_p={float(t): whole(f"log_p@{t}") for t in temperatures},
+        outputs=whole("outputs") if f"{lens}/outputs" in units[0] else None,
+    )
