@@ -46,9 +46,10 @@ $(READY): constraints.txt $(PROJECTS)
 	  -e '.[dev]' $(PLUGINS:%=-e ./%)
 	@touch $@
 
+# Exit codes 1 (a leak) and 2 (inconclusive) are verdicts: the demo is meant to leak.
 .PHONY: demo
 demo: $(READY)
-	@$(BIN)/leakpro audit examples/digits/audit.toml --out runs/digits
+	@$(BIN)/leakpro audit examples/digits/audit.toml --out runs/digits || [ $$? -le 2 ]
 
 # One pytest process a distribution, so that none sees what another imported.
 .PHONY: test
