@@ -1,5 +1,6 @@
 """Units of work: a reference and its arguments by value or path, so that they run anywhere."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,20 @@ class Work:
 
 @frozen(kw_only=True)
 class Vetting:
-    """How a worker rebuilds the same plugin set.
+    """How a worker verifies plugins again; made by ``leakpro_core.vetting.for_workers``.
 
-    registry: path of the registry file or None; sha256: what its bytes must hash to;
-    mode: off, warn or enforce; needed: distributions that this work imports.
+    mode: off, warn or enforce; registries: files, each with the SHA-256 (hex) of its bytes;
+    path: where distributions are looked for, None: on the worker's own ``sys.path``;
+    today: the day that approvals must hold on; needed: distributions that must be verified;
+    bytecode: a private folder for byte-code, None where byte-code is not kept apart.
     """
 
-    registry: Path | None
-    sha256: str
     mode: str
+    registries: tuple[tuple[Path, str], ...]
+    path: tuple[str, ...] | None
+    today: date
     needed: tuple[str, ...] = ()
+    bytecode: Path | None = None
 
 
 def perform(work: Work) -> object:

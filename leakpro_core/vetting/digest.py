@@ -1,0 +1,153 @@
+"""What a distribution ships, and its digest: the same for a wheel and for its installed tree.
+
+Nothing of the distribution is imported. ``RECORD`` is read as a list of names, never as a source
+of hashes: who changes a file can change ``RECORD`` too.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from attrs import field, frozen
+
+from leakpro_core.errors import MissingFile, PluginRefused
+from leakpro_core.vetting.metadata import Metadata, metadata_of
+from leakpro_core.vetting.reasons import Reason
+
+_INSTALLER = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
+"""Files of ``.dist-info`` that the installer writes and the wheel does not determine."""
+
+
+@frozen(kw_only=True)
+class Contents:
+    """The files that the wheel ships: SHA-256 (hex) by path from site-packages.
+
+    flaws: what must not be there, or is missing, as (reason, what was found).
+    """
+
+    metadata: Metadata
+    hashes: Mapping[str, str] = field(repr=False)
+    flaws: tuple[tuple[Reason, str], ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sorted lines ``<sha256 of file>  <path>``."""
+        return tree_digest(self.hashes)
+
+
+def tree_digest(hashes: Mapping[str, str]) -> str:
+    """Return the digest of a tree of files; the order in which they were read does not matter."""
+    lines = sorted(f"{sha256}  {path}\n" for path, sha256 in hashes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def installed_contents(metadata: Metadata, info: Path) -> Contents:
+    """Read an installed tree; ``info`` is its ``.dist-info`` folder."""
+    if _editable(info):
+        return _nothing(metadata, Reason.EDITABLE, "a link to source")
+    paths = _recorded(info / "RECORD")
+    if paths is None:
+        return _nothing(metadata, Reason.NO_RECORD, f"none to read in {info}")
+    site = info.parent
+    shipped, flaws = _sort_out(paths, info.name, metadata.scripts)
+    hashes = {}
+    for path in shipped:
+        try:
+            if _linked(site, path):
+                flaws.append((Reason.SYMLINK, path))
+            else:
+                hashes[path] = hashlib.sha256((site / path).read_bytes()).hexdigest()
+        except OSError:
+            flaws.append((Reason.DIGEST, f"{path} is listed in RECORD and cannot be read"))
+    return Contents(metadata=metadata, hashes=hashes, flaws=tuple(flaws))
+
+
+def _nothing(metadata: Metadata, reason: Reason, found: str) -> Contents:
+    return Contents(metadata=metadata, hashes={}, flaws=((reason, found),))
+
+
+def wheel_contents(wheel: Path) -> tuple[Contents, Callable[[str], bytes]]:
+    """Read a wheel without installing it; return its contents and how to read one of its files."""
+    try:
+        data = wheel.read_bytes()
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        names = [i.filename for i in archive.infolist() if not i.is_dir()]
+        linked = [i.filename for i in archive.infolist() if (i.external_attr >> 28) == 0xA]
+        if len(set(names)) != len(names):
+            raise zipfile.BadZipFile("two files of one name")
+        info = _info_folder(names)
+        metadata = metadata_of(info, lambda name: _text(archive, f"{info}/{name}"))
+        shipped, flaws = _sort_out(names, info, frozenset())
+        hashes = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in shipped}
+    except FileNotFoundError:
+        raise MissingFile(f"wheel {wheel}", found="no such file") from None
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise PluginRefused(
+            f"wheel {wheel}", found=str(error), expected="a wheel", fix="Build it again."
+        ) from None
+    flaws += [(Reason.SYMLINK, name) for name in linked]
+    return Contents(metadata=metadata, hashes=hashes, flaws=tuple(flaws)), archive.read
+
+
+def _sort_out(
+    paths: Iterable[str], info: str, scripts: frozenset[str]
+) -> tuple[list[str], list[tuple[Reason, str]]]:
+    """Return the paths that count for the digest, and those that must not be there."""
+    counted, flaws = [], []
+    for path in sorted(set(paths)):
+        parts = PurePosixPath(path).parts
+        if str(PurePosixPath(path)) != path or not parts or not path.isprintable():
+            # Two spellings of one path, or a line break in one, would make digests ambiguous.
+            flaws.append((Reason.NO_RECORD, f"the path {path!r}"))
+        elif path.startswith("/") or ".." in parts:
+            # An installer writes a script for each entry point; all else came from .data/
+            if PurePosixPath(path).name.removesuffix(".exe") not in scripts:
+                flaws.append((Reason.DATA, path))
+        elif parts[0].lower().endswith(".data"):
+            flaws.append((Reason.DATA, path))
+        elif len(parts) == 1 and path.lower().endswith(".pth"):
+            flaws.append((Reason.PTH, path))
+        elif not path.endswith(".pyc") and not (
+            len(parts) == 2 and parts[0] == info and parts[1] in _INSTALLER
+        ):
+            counted.append(path)
+    return counted, flaws
+
+
+def _recorded(record: Path) -> list[str] | None:
+    try:
+        rows = list(csv.reader(record.read_text("utf-8").splitlines(keepends=True)))
+    except (OSError, ValueError, csv.Error):
+        return None
+    return [row[0] for row in rows if row and row[0]] or None
+
+
+def _editable(info: Path) -> bool:
+    try:
+        origin = json.loads((info / "direct_url.json").read_text("utf-8"))
+        return bool(origin["dir_info"]["editable"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _linked(site: Path, path: str) -> bool:
+    folders = PurePosixPath(path).parents
+    return any((site / part).is_symlink() for part in (path, *(str(f) for f in folders[:-1])))
+
+
+def _info_folder(names: Iterable[str]) -> str:
+    tops = {name.split("/")[0] for name in names if name.endswith(".dist-info/METADATA")}
+    if len(tops) != 1:
+        raise zipfile.BadZipFile(f"{len(tops)} .dist-info folders with METADATA, not 1")
+    return tops.pop()
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    try:
+        return archive.read(name).decode()
+    except (KeyError, ValueError):
+        return ""
