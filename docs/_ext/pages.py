@@ -1,14 +1,22 @@
 """The generated pages: each function returns Markdown, read from the code and nowhere else."""
 
 import inspect
+from functools import partial
 from types import ModuleType
+from typing import get_args
 
 import attrs
 import click
+import figures
 from records import described, explained, table
 
-from leakpro_core import errors, hookspecs, offers, plan, protocols, records, report
+from leakpro_core import errors, hookspecs, offers, parser, plan, protocols, records, report
 from leakpro_core.games import GAMES, membership
+from leakpro_core.offers import Offer
+from leakpro_core.plugins import Offered, PluginSet
+from leakpro_core.references import ImportPath, resolve
+from leakpro_core.vetting.reasons import EXPECTED, FIXES, Reason
+from leakpro_core.vetting.registry import Registry
 
 OFFERS = {
     "leakpro_target_loaders": offers.LoaderOffer,
@@ -56,6 +64,76 @@ def boundary() -> str:
         if inspect.isclass(kind) and kind.__module__ == protocols.__name__:
             parts += [f"#### `{kind.__name__}`", explained(kind.__doc__)[0], _methods(kind)]
     return _page(parts)
+
+
+def plan_keys() -> str:
+    """Return every table of a plan, and the options of every installed offer."""
+    installed = PluginSet.find(Registry())
+    parts = ["## Top level", described(parser._Top)]
+    for name, kind in TABLES.items():
+        parts += [f"## `[{name}]`", described(kind)]
+    for name, header, key, offered in (
+        ("target", parser._Target, "loader", installed.loaders),
+        ("shadows", parser._Shadows, "trainer", installed.trainers),
+        ("[attacks]", parser._Attack, "name", installed.attacks),
+        ("execution", parser._Execution, "executor", installed.executors),
+        ("report", parser._Report, "formats", installed.reporters),
+    ):
+        parts += [f"## `[{name}]`", described(header)]
+        parts += [_options(one, key) for one in offered]
+    return _page(parts)
+
+
+def options_of(offered: Offered[Offer]) -> list[type]:
+    """Return the options class of an offer, and the classes of the tables in it."""
+    if offered.offer.options is None:
+        return []
+    kinds = [resolve(offered.offer.options)]
+    for kind in kinds:
+        for attribute in attrs.fields(attrs.resolve_types(kind)):
+            inner = (attribute.type, *get_args(attribute.type))
+            kinds += [k for k in inner if attrs.has(k) and k is not ImportPath]
+    return kinds
+
+
+def _options(offered: Offered[Offer], naming: str) -> str:
+    offer = offered.offer
+    kinds = options_of(offered)
+    parts = [
+        f'### `{naming} = "{offer.name}"`',
+        f"{offer.summary or offer.name} ({offered.plugin}).",
+    ]
+    if not any(attrs.fields(kind) for kind in kinds):
+        return "\n\n".join([*parts, "No options."])
+    for kind in kinds:
+        parts += [f"#### `{kind.__name__}`"] if kind is not kinds[0] else []
+        parts.append(described(kind))
+    return "\n\n".join(parts)
+
+
+def attacks() -> str:
+    """Return every installed attack and what it needs."""
+    parts = []
+    for offered in PluginSet.find(Registry()).attacks:
+        offer = offered.offer
+        needs = [f"access to {offer.access}", f"at least {offer.shadows} shadow models"]
+        needs += sorted(
+            f"{need} of candidates" if need == "records" else f"{need} records"
+            for need in offer.needs
+        )
+        parts += [
+            f"## `{offer.name}`",
+            f"{offer.summary[:1].upper()}{offer.summary[1:].rstrip('.')}.",
+            f"Game: {offer.game}. Needs {', '.join(needs)}.",
+            f"Source: {offer.reference}. Plugin: `{offered.plugin}`.",
+        ]
+    return _page(parts)
+
+
+def reasons() -> str:
+    """Return every reason of vetting, what was expected and the fix."""
+    rows = [(str(r), EXPECTED.get(r, "as approved"), FIXES.get(r, "")) for r in Reason]
+    return table(("reason", "expected", "fix"), rows) + "\n"
 
 
 def error_classes() -> list[type[errors.LeakProError]]:
@@ -149,8 +227,13 @@ def _page(parts: list[str]) -> str:
 PAGES = {
     "hooks": hooks,
     "boundary": boundary,
+    "plan": plan_keys,
+    "attacks": attacks,
     "errors": every_error,
     "report": report_schema,
     "games": games,
     "cli": command_line,
+    "reasons": reasons,
+    "evidence": partial(figures.page, speed=False),
+    "performance": partial(figures.page, speed=True),
 }

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
@@ -50,7 +50,7 @@ def described(kind: type) -> str:
             f"`{a.name}`",
             f"`{type_text(a.type)}`",
             default_text(a.default),
-            limits(a.validator),
+            choices(a.type) or limits(a.validator),
             items.get(a.name, ""),
         )
         for a in attrs.fields(kind)
@@ -61,11 +61,21 @@ def described(kind: type) -> str:
 
 def type_text(kind: Any) -> str:
     """Return a type as a reader writes it: no module names."""
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
+    if choices(kind):
         return "str"
     text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
     text = _ARRAY.sub(r"array of \1", _MODULE.sub(r"\1", text))
     return text.replace("array of Any", "array")
+
+
+def choices(kind: Any) -> str:
+    """Return the values of a Literal or an enumeration; nothing for other types."""
+    values: tuple[Any, ...] = ()
+    if get_origin(kind) is Literal:
+        values = get_args(kind)
+    elif isinstance(kind, type) and issubclass(kind, StrEnum):
+        values = tuple(kind)
+    return ", ".join(f"`{_toml(value)}`" for value in values)
 
 
 def default_text(default: Any) -> str:

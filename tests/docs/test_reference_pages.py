@@ -1,0 +1,89 @@
+"""The reference pages come from the code, and leave nothing out."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import attrs
+import pytest
+
+from leakpro_core import hookspecs, plan, report
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(DOCS / "_ext"))
+    try:
+        import pages
+
+        yield pages
+    finally:
+        sys.path.remove(str(DOCS / "_ext"))
+
+
+@pytest.mark.parametrize("name", hookspecs.HOOKS)
+def test_every_hook_has_a_heading_with_its_exact_arguments(pages, name):
+    arguments = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
+    assert f"### `{name}({arguments})`" in pages.hooks().splitlines()
+
+
+@pytest.mark.parametrize("name", hookspecs.HOOKS)
+def test_every_hook_has_a_test_of_its_name(name):
+    tests = (ROOT / "tests" / "test_hookspecs.py").read_text()
+    assert f"def test_hook_{name}(" in tests
+
+
+def test_hooks_lists_every_hook_of_the_specs():
+    declared = {name for name in vars(hookspecs) if name.startswith("leakpro_")}
+    assert declared == set(hookspecs.HOOKS)
+
+
+def test_every_error_is_documented_in_a_full_sentence(pages):
+    text = pages.every_error()
+    for kind in pages.error_classes():
+        assert f"### `{kind.__name__}`" in text
+        assert inspect.getdoc(kind).endswith("."), kind
+
+
+def test_every_record_of_the_report_is_documented(pages):
+    text = pages.report_schema()
+    for kind in vars(report).values():
+        if inspect.isclass(kind) and attrs.has(kind):
+            assert f"#### `{kind.__name__}`" in text
+            for attribute in attrs.fields(kind):
+                assert f"| `{attribute.name}` |" in text
+
+
+def explained_keys(pages: ModuleType, kind: type) -> set[str]:
+    names = tuple(a.name for a in attrs.fields(kind))
+    return set(pages.explained(kind.__doc__, names)[1])
+
+
+@pytest.mark.parametrize("kind", [plan.DataPlan, plan.Adversary, plan.Policy, plan.Controls])
+def test_every_key_of_a_plan_is_explained(pages, kind):
+    assert {a.name for a in attrs.fields(kind)} == explained_keys(pages, kind)
+
+
+def test_a_docstring_explains_names_at_line_starts_and_after_a_stop_or_semicolon(pages):
+    docstring = """Lead.
+
+    a: one; b, c: two
+    and more. d: not a name that was asked for.
+
+    After.
+    """
+    rest = "two and more. d: not a name that was asked for"
+    expected = ("Lead.\n\nAfter.", {"a": "one", "b": rest, "c": rest})
+    assert expected == pages.explained(docstring, ("a", "b", "c"))
+
+
+def test_code_in_the_pages_is_taken_from_files_that_are_tested():
+    for page in DOCS.glob("*.md"):
+        fences = re.findall(r"^```(\S*)", page.read_text(), re.MULTILINE)
+        assert set(fences) <= {"", "sh", "text", "{toctree}", "{include}", "{literalinclude}"}, page
