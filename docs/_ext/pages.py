@@ -47,9 +47,9 @@ def hooks() -> str:
         spec = getattr(hookspecs, name)
         arguments = ", ".join(inspect.signature(spec).parameters)
         parts += [
-            f"### `{name}({arguments})`",
+            f"## `{name}({arguments})`",
             explained(spec.__doc__)[0],
-            f"#### `{OFFERS[name].__name__}`",
+            f"### `{OFFERS[name].__name__}`",
             described(OFFERS[name]),
         ]
     return _page(parts)
@@ -58,7 +58,7 @@ def hooks() -> str:
 def boundary() -> str:
     """Return the records and protocols that cross the boundary between core and plugins."""
     parts = ["### Records"]
-    parts += [_section(kind) for kind in (*MEMBERSHIP, *_classes(records))]
+    parts += [_section(kind, "####") for kind in (*MEMBERSHIP, *_classes(records))]
     parts.append("### Protocols")
     for kind in vars(protocols).values():
         if inspect.isclass(kind) and kind.__module__ == protocols.__name__:
@@ -153,7 +153,7 @@ def every_error() -> str:
     parts = []
     for kind in error_classes():
         parts += [
-            f"### `{kind.__name__}`",
+            f"## `{kind.__name__}`",
             explained(kind.__doc__)[0],
             f"Exit code {kind.exit_code}.",
         ]
@@ -165,8 +165,8 @@ def report_schema() -> str:
     kinds: list[type] = [report.RiskReport]
     kinds += [k for k in _classes(report) if k is not report.RiskReport]
     words = table(("word",), [(f"`{word}`",) for word in report.Word])
-    parts = [f"Schema version {report.SCHEMA_VERSION}.", *map(_section, kinds)]
-    return _page([*parts, _section(records.Estimate), "#### `Word`", words])
+    parts = [f"Schema version {report.SCHEMA_VERSION}.", *(_section(kind, "##") for kind in kinds)]
+    return _page([*parts, _section(records.Estimate, "##"), "## `Word`", words])
 
 
 def games() -> str:
@@ -188,7 +188,7 @@ def command_line() -> str:
 
 def _commands(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
     context = click.Context(command, info_name=name, parent=parent, max_content_width=88)
-    parts = [f"### `{context.command_path}`", f"```text\n{command.get_help(context)}\n```"]
+    parts = [f"## `{context.command_path}`", f"```text\n{command.get_help(context)}\n```"]
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
             found = command.get_command(context, child)
@@ -206,8 +206,8 @@ def _classes(module: ModuleType) -> list[type]:
     ]
 
 
-def _section(kind: type) -> str:
-    return f"#### `{kind.__name__}`\n\n{described(kind)}"
+def _section(kind: type, level: str) -> str:
+    return f"{level} `{kind.__name__}`\n\n{described(kind)}"
 
 
 def _methods(kind: type) -> str:

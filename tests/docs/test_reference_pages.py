@@ -30,7 +30,7 @@ def pages() -> Iterator[ModuleType]:
 @pytest.mark.parametrize("name", hookspecs.HOOKS)
 def test_every_hook_has_a_heading_with_its_exact_arguments(pages, name):
     arguments = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
-    assert f"### `{name}({arguments})`" in pages.hooks().splitlines()
+    assert f"## `{name}({arguments})`" in pages.hooks().splitlines()
 
 
 @pytest.mark.parametrize("name", hookspecs.HOOKS)
@@ -47,7 +47,7 @@ def test_hooks_lists_every_hook_of_the_specs():
 def test_every_error_is_documented_in_a_full_sentence(pages):
     text = pages.every_error()
     for kind in pages.error_classes():
-        assert f"### `{kind.__name__}`" in text
+        assert f"## `{kind.__name__}`" in text
         assert inspect.getdoc(kind).endswith("."), kind
 
 
@@ -55,7 +55,7 @@ def test_every_record_of_the_report_is_documented(pages):
     text = pages.report_schema()
     for kind in vars(report).values():
         if inspect.isclass(kind) and attrs.has(kind):
-            assert f"#### `{kind.__name__}`" in text
+            assert f"## `{kind.__name__}`" in text
             for attribute in attrs.fields(kind):
                 assert f"| `{attribute.name}` |" in text
 
