@@ -1,0 +1,116 @@
+"""What loader and trainer share: build a module, seed it, ask it."""
+
+import random
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from leakpro_core.arrays import AnyArray, Singles
+from leakpro_core.errors import BadArray, LeakProError, NotAFactory
+from leakpro_core.references import ImportPath
+
+
+def build(factory: ImportPath) -> nn.Module:
+    """Call a user's factory. ``NotAFactory`` if it raises or returns no ``nn.Module``."""
+    try:
+        module = factory.load()()
+    except LeakProError:
+        raise
+    except Exception as error:
+        raise NotAFactory(
+            f"factory {factory.ref!r}",
+            found=f"it raised {because(error)}",
+            expected="a callable without arguments that returns a torch.nn.Module",
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise NotAFactory(
+            f"factory {factory.ref!r}",
+            found=f"it returned {_kind(module)}",
+            expected="a torch.nn.Module",
+            fix="Name a callable without arguments that returns the untrained module.",
+        )
+    return module
+
+
+def outputs(model: nn.Module, records: AnyArray, batch_size: int, device: str = "cpu") -> Singles:
+    """Return the outputs of a module in evaluation mode, float32 ``[n, classes]``.
+
+    records: numbers ``[n, ...]``, given to the module as float32 in batches, without gradients.
+    """
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, max(1, len(records)), batch_size):
+            batch = as_floats(records[start : start + batch_size]).to(device)
+            try:
+                part = model(batch)
+            except Exception as error:
+                raise BadArray(
+                    f"the model cannot take records of shape {tuple(batch.shape)}",
+                    found=because(error),
+                    fix="Give the records in the shape that the model was trained on.",
+                ) from error
+            parts.append(_checked(part, len(batch)).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def as_floats(records: AnyArray) -> torch.Tensor:
+    """Return a float32 copy of numbers as a tensor."""
+    if records.dtype.kind not in "buif":
+        raise BadArray("records", found=f"dtype {records.dtype}", expected="numbers")
+    return torch.from_numpy(records.astype(np.float32))
+
+
+def _checked(part: object, n: int) -> torch.Tensor:
+    if not isinstance(part, torch.Tensor) or part.ndim != 2 or len(part) != n:
+        raise BadArray(
+            f"output of the model for {n} records",
+            found=_kind(part),
+            expected=f"a tensor of shape [{n}, classes]",
+            fix="A binary model with one logit returns one column.",
+        )
+    return part
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    return f"a value of type {type(value).__name__}"
+
+
+def because(error: Exception) -> str:
+    """Return an exception as a part of one line: its kind, first line, and place in the code."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {text} ({frame.filename}, line {frame.lineno})"
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed every global generator that a user's code may draw from; put them back afterwards."""
+    # The legacy numpy generator too: a user's code may draw from it.
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    first, second, third = (int(n) for n in np.random.SeedSequence(seed).generate_state(3))
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        random.seed(first)
+        np.random.seed(second)  # noqa: NPY002
+        torch.manual_seed(third)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Set the threads of one operation; more than one rarely pays for small models."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

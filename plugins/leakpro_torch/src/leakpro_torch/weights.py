@@ -1,0 +1,125 @@
+"""Weights files, read without running code unless the plan trusts them.
+
+A state dict is read by ``torch.load(weights_only=True)``, safe since torch 2.6 (CVE-2025-32434).
+"""
+
+import io
+import warnings
+import zipfile
+from collections.abc import Mapping
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from leakpro_core.errors import BadArray, UnsafeFile
+from leakpro_torch.modules import because
+
+State = Mapping[str, torch.Tensor]
+
+
+def read(content: bytes, name: str, *, trust: bool) -> State | nn.Module:
+    """Return the state dict, or the module where the file holds a whole one, on the CPU.
+
+    ``UnsafeFile`` where reading it could run code and ``trust`` is false.
+    """
+    if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
+        return _named_tensors(_safetensors(content, name), name)
+    if _is_exported(content):
+        if not trust:
+            raise _untrusted(name, "a torch.export program")
+        return _exported(content, name)
+    try:
+        loaded = _load(content, weights_only=True)
+    except Exception as error:  # what a hostile file raises has no limits
+        if not trust:
+            found = "neither safetensors nor a state dict of plain tensors"
+            raise _untrusted(name, found) from error
+        loaded = _unpickle(content, name)
+    return loaded.eval() if isinstance(loaded, nn.Module) else _named_tensors(loaded, name)
+
+
+def fit(module: nn.Module, state: State, name: str, factory: str) -> nn.Module:
+    """Copy ``state`` into ``module``; every tensor must be there, in its shape."""
+    expected, found = module.state_dict(), dict(state)
+    wrong = [f"missing {key}" for key in expected if key not in found]
+    wrong += [f"unexpected {key}" for key in found if key not in expected]
+    wrong += [
+        f"{key} of shape {list(found[key].shape)} instead of {list(expected[key].shape)}"
+        for key in expected
+        if key in found and found[key].shape != expected[key].shape
+    ]
+    if wrong:
+        listed = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
+        raise BadArray(
+            f"weights {name} do not fit the module of {factory!r}",
+            found=listed,
+            expected=f"its {len(expected)} tensors",
+            fix="Name the factory that the weights were saved from.",
+        )
+    module.load_state_dict(found)
+    return module
+
+
+def _safetensors(content: bytes, name: str) -> object:
+    try:
+        return safetensors.torch.load(content)
+    except Exception as error:
+        raise BadArray(f"weights {name}", found=because(error), expected="safetensors") from error
+
+
+def _is_exported(content: bytes) -> bool:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return False
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return any(entry.endswith("archive_format") for entry in archive.namelist())
+
+
+def _load(content: bytes, *, weights_only: bool) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickle protocols, which no user chose
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=weights_only)
+
+
+def _exported(content: bytes, name: str) -> nn.Module:
+    try:
+        module: nn.Module = torch.export.load(io.BytesIO(content)).module()
+    except Exception as error:
+        raise BadArray(
+            f"program {name}", found=because(error), expected="a torch.export program"
+        ) from error
+    return module
+
+
+def _unpickle(content: bytes, name: str) -> object:
+    try:
+        return _load(content, weights_only=False)
+    except Exception as error:
+        raise BadArray(
+            f"weights {name}",
+            found=because(error),
+            expected="safetensors, a state dict, a pickled module or a torch.export program",
+        ) from error
+
+
+def _named_tensors(loaded: object, name: str) -> State:
+    if isinstance(loaded, Mapping) and all(isinstance(v, torch.Tensor) for v in loaded.values()):
+        return loaded
+    found = f"a value of type {type(loaded).__name__}"
+    if isinstance(loaded, Mapping):
+        found = "other values among its keys " + ", ".join(map(str, list(loaded)[:6]))
+    raise BadArray(
+        f"weights {name}",
+        found=found,
+        expected="a mapping from names to tensors",
+        fix="Save model.state_dict() itself.",
+    )
+
+
+def _untrusted(name: str, found: str) -> UnsafeFile:
+    return UnsafeFile(
+        f"weights {name} may run code while they are loaded",
+        found=found,
+        expected="safetensors, or a state dict saved by torch.save(model.state_dict(), ...)",
+        fix="Save the weights so, or set trust = true if you trust whoever made the file.",
+    )
