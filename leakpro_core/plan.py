@@ -1,5 +1,6 @@
 """The plan: what is audited, by whom, with what. ``parser.py`` reads it from ``audit.toml``."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,11 +25,23 @@ only; without "auxiliary population" it has no auxiliary records; without "archi
 MANDATORY = ("membership", "most vulnerable tenth")
 
 
+def file_name(instance: object, attribute: object, value: str) -> None:
+    """Check that a name can stand in the name of a file: ``evidence/<label>@<adversary>``."""
+    if not re.fullmatch(r"\w[\w .,+()-]{0,63}", value) or value[-1] in " .":
+        raise ValueError("at most 64 letters, digits, spaces and . , + ( ) - _, a letter first")
+
+
+def _budgets(instance: object, attribute: object, value: Mapping[float, float]) -> None:
+    if not value or not all(0.0 < fpr < tpr < 1.0 for fpr, tpr in value.items()):
+        raise ValueError("FPR = TPR that is tolerated, 0 < FPR < TPR < 1")
+
+
 @frozen(kw_only=True)
 class DataPlan:
     """The ``[data]`` table.
 
-    Either ``path`` or ``factory``; the other names are arrays or columns in it, or npy files.
+    Either ``path`` or ``factory``, or neither where the target's loader brings the records. The
+    other names are arrays or columns in it or, where they end in .npy, files (absolute here).
 
     path: npz, npy (with ``labels`` another npy), csv or parquet.
     factory: import path of a function that returns a mapping with the arrays named below.
@@ -37,7 +50,7 @@ class DataPlan:
     members: bool, who was trained on; left out where core draws them.
     subjects: whose record it is; a record of its own each where left out.
     auxiliary: a second file with the same names, records that are certainly no members.
-    auxiliary_share: share of the subjects that core sets aside at random as auxiliary.
+    auxiliary_share: share of the subjects without a member record that core sets aside at random.
     sampling: whether these are all members, a random sample of them, or chosen otherwise.
     modality: the kind of record; attacks may be limited to some kinds.
     """
@@ -56,6 +69,20 @@ class DataPlan:
         validator=validators.in_(("tabular", "image", "text", "time-series", "graph")),
     )
 
+    def __attrs_post_init__(self) -> None:
+        if self.path is not None and self.factory is not None:
+            raise ValueError("path or factory, not both")
+        if self.auxiliary is not None and self.auxiliary_share > 0:
+            raise ValueError("auxiliary or auxiliary_share, not both")
+        named = (self.records, self.labels, self.members, self.subjects, self.auxiliary)
+        if not self.given and (named != ("x", "y", None, None, None) or self.auxiliary_share > 0):
+            raise ValueError("path or factory beside the names of arrays")
+
+    @property
+    def given(self) -> bool:
+        """Whether the table says where the records are."""
+        return self.path is not None or self.factory is not None
+
 
 @frozen(kw_only=True)
 class Adversary:
@@ -72,7 +99,7 @@ class Adversary:
     rationale: why this adversary is realistic, or why it is an upper envelope.
     """
 
-    name: str = "worst case"
+    name: str = field(default="worst case", validator=file_name)
     label: str = field(default="worst case", validator=validators.in_(("realistic", "worst case")))
     access: Access = Access.LOGITS
     top_k: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
@@ -83,6 +110,10 @@ class Adversary:
     )
     actor: str = ""
     rationale: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.access is Access.TOP_K) is not (self.top_k is not None):
+            raise ValueError('top_k where access = "top-k", and only there')
 
 
 @frozen(kw_only=True)
@@ -97,8 +128,10 @@ class Policy:
     mandatory: families without which the overall line says incomplete.
     """
 
-    tolerance: Mapping[float, float] = field(factory=lambda: {0.01: 0.03, 0.001: 0.01})
-    tenth_tolerance: Mapping[float, float] = field(factory=lambda: {0.1: 0.2})
+    tolerance: Mapping[float, float] = field(
+        factory=lambda: {0.01: 0.03, 0.001: 0.01}, validator=_budgets
+    )
+    tenth_tolerance: Mapping[float, float] = field(factory=lambda: {0.1: 0.2}, validator=_budgets)
     confidence: float = field(default=0.95, validator=[validators.gt(0.5), validators.lt(1.0)])
     headline: str | None = None
     pass_below_tolerance: bool = False
@@ -153,7 +186,7 @@ class ChosenAttack:
     named: whether the plan names it; attacks taken by default are skipped where not applicable.
     """
 
-    label: str
+    label: str = field(validator=file_name)
     offered: Offered[AttackOffer]
     options: object
     named: bool = True
