@@ -59,7 +59,10 @@ class Offer:
 
 @frozen(kw_only=True)
 class LoaderOffer(Offer):
-    """Stage 1, target loading: ``load(options, run) -> Release``."""
+    """Stage 1, target loading: ``load(options, run) -> Release``.
+
+    kind: what is loaded.
+    """
 
     kind: str = field(
         default="model", validator=validators.in_(("model", "update", "table", "generator"))
@@ -68,7 +71,10 @@ class LoaderOffer(Offer):
 
 @frozen(kw_only=True)
 class TrainerOffer(Offer):
-    """Stage 2, shadow training: ``train(data, unit, run) -> Cohort``."""
+    """Stage 2, shadow training: ``train(data, unit, run) -> Cohort``.
+
+    backend: torch, jax, ...; attacks that need a backend can use its models.
+    """
 
     backend: str = ""
 

@@ -1,6 +1,7 @@
 """The generated pages: each function returns Markdown, read from the code and nowhere else."""
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import get_args
@@ -13,7 +14,7 @@ from records import described, explained, table
 from leakpro_core import errors, hookspecs, offers, parser, plan, protocols, records, report
 from leakpro_core.games import GAMES, membership
 from leakpro_core.offers import Offer
-from leakpro_core.plugins import Offered, PluginSet
+from leakpro_core.plugins import PluginSet
 from leakpro_core.references import ImportPath, resolve
 from leakpro_core.vetting.reasons import EXPECTED, FIXES, Reason
 from leakpro_core.vetting.registry import Registry
@@ -80,15 +81,15 @@ def plan_keys() -> str:
         ("report", parser._Report, "formats", installed.reporters),
     ):
         parts += [f"## `[{name}]`", described(header)]
-        parts += [_options(one, key) for one in offered]
+        parts += [_options(one.offer, one.plugin, key) for one in offered]
     return _page(parts)
 
 
-def options_of(offered: Offered[Offer]) -> list[type]:
+def options_of(offer: Offer) -> list[type]:
     """Return the options class of an offer, and the classes of the tables in it."""
-    if offered.offer.options is None:
+    if offer.options is None:
         return []
-    kinds = [resolve(offered.offer.options)]
+    kinds = [resolve(offer.options)]
     for kind in kinds:
         for attribute in attrs.fields(attrs.resolve_types(kind)):
             inner = (attribute.type, *get_args(attribute.type))
@@ -96,9 +97,8 @@ def options_of(offered: Offered[Offer]) -> list[type]:
     return kinds
 
 
-def _options(offered: Offered[Offer], naming: str) -> str:
-    offer = offered.offer
-    kinds = options_of(offered)
+def _options(offer: Offer, plugin: str, naming: str) -> str:
+    kinds = options_of(offer)
     parts = [
         f'### `{naming} = "{offer.name}"`',
         f"{offer.summary or offer.name} ({offered.plugin}).",
@@ -224,7 +224,7 @@ def _page(parts: list[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "hooks": hooks,
     "boundary": boundary,
     "plan": plan_keys,

@@ -45,7 +45,7 @@ def described(kind: type) -> str:
     items: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         items |= explained(base.__doc__, fields)[1] if attrs.has(base) else {}
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"`{a.name}`",
             f"`{type_text(a.type)}`",
@@ -56,7 +56,9 @@ def described(kind: type) -> str:
         for a in attrs.fields(kind)
     ]
     header = ("key", "type", "default", "allowed", "meaning")
-    return f"{text}\n\n{table(header, rows)}" if rows else text
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    lines = [tuple(row[i] for i in kept) for row in (header, *rows)]
+    return f"{text}\n\n{table(lines[0], lines[1:])}" if rows else text
 
 
 def type_text(kind: Any) -> str:

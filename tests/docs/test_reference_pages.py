@@ -33,6 +33,12 @@ def test_every_hook_has_a_heading_with_its_exact_arguments(pages, name):
     assert f"## `{name}({arguments})`" in pages.hooks().splitlines()
 
 
+def test_every_field_of_an_offer_is_explained(pages):
+    rows = [line for line in pages.hooks().splitlines() if line.startswith("| `")]
+    assert rows
+    assert not [row for row in rows if row.endswith("|  |")]
+
+
 @pytest.mark.parametrize("name", hookspecs.HOOKS)
 def test_every_hook_has_a_test_of_its_name(name):
     tests = (ROOT / "tests" / "test_hookspecs.py").read_text()
