@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen, validators
 
 from leakpro_core.errors import LeakProError, TrainingFailed
-from leakpro_core.work import Work, perform
+from leakpro_core.work import Vetting, Work, perform
 
 if TYPE_CHECKING:
     from leakpro_core.protocols import Run
@@ -166,7 +166,7 @@ def _serve(connection: Connection, threads: int) -> None:
             connection.send_bytes(_answer(*connection.recv()))
 
 
-def _answer(vetting: object, payload: bytes) -> bytes:
+def _answer(vetting: Vetting | None, payload: bytes) -> bytes:
     try:
         if vetting is not None:
             from leakpro_core.vetting import enter_worker

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from leakpro_core.builtin.local import LocalOptions, execute
-from leakpro_core.errors import BadRecord, ReferenceNotFound, TrainingFailed
+from leakpro_core.errors import BadRecord, LeakProError, ReferenceNotFound, TrainingFailed
 from leakpro_core.work import Vetting, Work, perform
 
 IN_PROCESS = LocalOptions(workers=0)
@@ -141,9 +142,10 @@ def test_arguments_are_unpickled_only_after_vetting(tmp_path, monkeypatch):
     from late_module import Mark  # type: ignore[import-not-found]
 
     (tmp_path / "canary").unlink()
-    refused = Vetting(registry=tmp_path / "absent.toml", sha256="0" * 64, mode="enforce")
+    absent = ((tmp_path / "absent.toml", "0" * 64),)
+    refused = Vetting(mode="enforce", registries=absent, path=None, today=date.today())
     unit = evolve(work("builtins:repr", Mark()), vetting=refused)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - which refusal is vetting's to test
+    with pytest.raises(LeakProError, match="absent.toml"):
         results([unit], ONE)
     assert not (tmp_path / "canary").exists()
     results([evolve(unit, vetting=None)], ONE)

@@ -225,7 +225,7 @@ def test_a_tensor_of_another_shape_is_named(tmp_path, user, run):
 
 
 def test_a_state_dict_needs_a_factory(saved, run):
-    with pytest.raises(MissingKey, match=r"target\.factory.*state dict in weights\.pt"):
+    with pytest.raises(MissingKey, match=r"\[target\] factory.*state dict in weights\.pt"):
         load(LoaderOptions(weights=saved / "weights.pt"), run)
 
 
@@ -248,7 +248,7 @@ def test_a_device_that_is_not_there(saved, user, run):
     options = LoaderOptions(
         factory=user("normalised"), weights=saved / "weights.pt", device="no such device"
     )
-    with pytest.raises(BadValue, match=r"target\.device.*'no such device'") as caught:
+    with pytest.raises(BadValue, match=r"\[target\] device.*'no such device'") as caught:
         load(options, run)
     assert message(caught)
 

@@ -216,7 +216,7 @@ def test_the_targets_architecture_is_the_factory_unless_one_is_named(digits, uni
 
 
 def test_no_factory_at_all(digits, unit_of, run):
-    with pytest.raises(MissingKey, match=r"shadows\.factory"):
+    with pytest.raises(MissingKey, match=r"\[shadows\] factory"):
         train(digits, unit_of(TrainerOptions()), run)
 
 

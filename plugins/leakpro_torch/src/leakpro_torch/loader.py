@@ -83,7 +83,7 @@ def _module(options: LoaderOptions, content: bytes, seed: int) -> tuple[nn.Modul
         return loaded, (f"{name} was trusted: it could run code while it was loaded.",)
     if options.factory is None:
         raise MissingKey(
-            "target.factory",
+            "[target] factory",
             found=f"a state dict in {name}",
             expected="the import path of a callable that builds the module",
             fix='Set factory = "my_models:build".',
@@ -98,7 +98,7 @@ def _check(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise BadValue(
-            "target.device",
+            "[target] device",
             found=repr(device),
             expected="a device of this machine",
             fix='Set device = "cpu".',

@@ -42,7 +42,7 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> TorchCohort:
     factory = options.factory or unit.architecture
     if factory is None:
         raise MissingKey(
-            "shadows.factory",
+            "[shadows] factory",
             found="no factory in [shadows] and none in [target]",
             expected="the import path of a callable that builds a module",
             fix='Set factory = "my_models:build" in [shadows].',
@@ -60,7 +60,7 @@ def _task(data: TrainingSet, recipe: Recipe | None) -> Task:
     images = data.modality == "image" and data.records.ndim == 4
     if recipe is not None and recipe.augment and not images:
         raise BadValue(
-            "shadows.recipe.augment",
+            "[shadows] recipe.augment",
             found=f"{data.modality} records of shape {list(data.records.shape)}",
             expected="image records of shape [n, C, H, W]",
             fix="Leave augment out, or augment in a train function of your own.",
