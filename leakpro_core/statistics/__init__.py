@@ -17,7 +17,7 @@ from leakpro_core.statistics.intervals import (
     wilson,
 )
 from leakpro_core.statistics.multiplicity import holm
-from leakpro_core.statistics.power import trials_to_exclude
+from leakpro_core.statistics.power import records_needed, trials_to_exclude
 from leakpro_core.statistics.roc import (
     OperatingPoint,
     Roc,
@@ -44,6 +44,7 @@ __all__ = [
     "newcombe_difference",
     "ppv",
     "ppv_interval",
+    "records_needed",
     "roc",
     "tpr_at_fpr",
     "trials_to_exclude",

@@ -7,8 +7,6 @@ from scipy.stats import binom, hypergeom
 
 from leakpro_core.statistics.roc import loose_rank
 
-_MOST = 10**9
-
 
 def trials_to_exclude(rate: float, successes: int = 0, confidence: float = 0.95) -> int:
     """Return the fewest trials that exclude ``rate`` after so many successes.
@@ -28,22 +26,26 @@ def trials_to_exclude(rate: float, successes: int = 0, confidence: float = 0.95)
     return high
 
 
-def records_to_exclude(
-    fpr: float, tolerated: float, alpha: float, *, power: float = 0.8, sampled: bool = True
-) -> int | None:
+def records_needed(
+    fpr: float,
+    tolerated: float,
+    confidence: float = 0.95,
+    *,
+    power: float = 0.8,
+    sampled: bool = True,
+) -> int:
     """Return about how many members, and as many non-members, exclude a useless attack.
 
     Useless: TPR = FPR. Excluded: ``tpr_upper`` at ``fpr`` is at most ``tolerated``, with the
     chance ``power``. Found by bisection; the chance has teeth in n, so the answer is exact to
-    a few per cent. None where ``tolerated`` is not above ``fpr``: no number is enough.
+    a few per cent. ``ValueError`` where ``tolerated`` is not above ``fpr``: no number is enough.
     """
-    if tolerated <= fpr:
-        return None
+    if not 0.0 < fpr < tolerated <= 1.0:
+        raise ValueError(f"FPR {fpr} and tolerated TPR {tolerated}, expected 0 < FPR < TPR <= 1")
+    alpha = 1.0 - confidence
     low, high = 1, 2
     while _chance(high, fpr, tolerated, alpha, sampled) < power:
         low, high = high, 2 * high
-        if high > _MOST:
-            return None
     while high - low > 1:
         middle = (low + high) // 2
         enough = _chance(middle, fpr, tolerated, alpha, sampled) >= power

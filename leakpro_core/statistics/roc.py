@@ -87,8 +87,12 @@ def levels(scores: ArrayLike) -> tuple[Floats, Ints]:
 
 def tally(scores: ArrayLike, exposed: ArrayLike) -> Tally:
     """Count scores by value. ``ValueError`` unless both arms have a round."""
+    return tally_of(*levels(scores), exposed)
+
+
+def tally_of(value: Floats, code: Ints, exposed: ArrayLike) -> Tally:
+    """Count scores, given as ``levels`` returns them."""
     arms = np.asarray(exposed, np.bool_)
-    value, code = levels(scores)
     if code.shape != arms.shape:
         raise ValueError(f"{code.size} scores and {arms.size} arms")
     count = np.bincount(code, minlength=len(value))
@@ -278,8 +282,8 @@ def _placements(t: Tally) -> tuple[Floats, Floats]:
 
 
 def _by_round(scores: ArrayLike, arms: Bools) -> tuple[Estimate, Floats, Floats]:
-    t = tally(scores, arms)
-    _, code = levels(scores)
+    value, code = levels(scores)
+    t = tally_of(value, code, arms)
     wins, losses = _placements(t)
     return auc_of(t), wins[code[arms]], losses[code[~arms]]
 

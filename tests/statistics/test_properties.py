@@ -27,7 +27,7 @@ from leakpro_core.statistics import (
     wilson,
 )
 from leakpro_core.statistics.intervals import mean_interval
-from leakpro_core.statistics.power import records_to_exclude
+from leakpro_core.statistics.power import records_needed
 from leakpro_core.statistics.roc import tally, tpr_upper
 
 approx = pytest.approx
@@ -238,10 +238,9 @@ def test_holm_keeps_order_and_never_helps():
 
 
 @pytest.mark.parametrize(("f", "r"), [(0.01, 0.03), (0.001, 0.01), (0.1, 0.2)])
-def test_records_to_exclude_a_useless_attack(f, r):
+def test_records_needed_to_exclude_a_useless_attack(f, r):
     """Against simulation: with n records it is excluded about 80% of the time."""
-    n = records_to_exclude(f, r, 0.05)
-    assert n is not None
+    n = records_needed(f, r)
     rng = np.random.default_rng(3)
     arms = np.arange(2 * n) < n
     claims = rng.random((100, 2 * n))
@@ -249,13 +248,9 @@ def test_records_to_exclude_a_useless_attack(f, r):
     assert 0.68 <= np.mean(excluded) <= 0.95
 
 
-def test_no_number_of_records_excludes_what_chance_reaches():
-    assert records_to_exclude(0.01, 0.01, 0.05) is None
-
-
 def test_knowing_all_members_needs_fewer_records():
-    sampled = records_to_exclude(0.01, 0.03, 0.05)
-    every = records_to_exclude(0.01, 0.03, 0.05, sampled=False)
+    sampled = records_needed(0.01, 0.03)
+    every = records_needed(0.01, 0.03, sampled=False)
     assert every < sampled
 
 
@@ -271,6 +266,7 @@ def test_knowing_all_members_needs_fewer_records():
         lambda: epsilon_one_run(10, 5, 6),
         lambda: trials_to_exclude(0.0),
         lambda: mean_interval([1.0]),
+        lambda: records_needed(0.01, 0.01),
     ],
 )
 def test_counts_that_cannot_be_are_refused(call):
