@@ -113,11 +113,13 @@ def test_no_records_have_no_outputs(saved, user, digits, run):
     assert load(options, run).target.handle.query(digits.records[:0]).shape == (0, 10)
 
 
-def test_a_target_with_probabilities_says_so(saved, user, run):
+def test_a_target_with_probabilities_says_so_and_is_no_architecture_for_shadows(saved, user, run):
     options = LoaderOptions(
         factory=user("normalised"), weights=saved / "weights.pt", outputs="probabilities"
     )
-    assert load(options, run).target.outputs == "probabilities"
+    target = load(options, run).target
+    assert target.outputs == "probabilities"
+    assert target.architecture is None
 
 
 def test_loading_leaves_the_global_generator_alone(saved, user, run):

@@ -56,13 +56,15 @@ def load(options: LoaderOptions, run: Run) -> Release:
         batch_size=options.batch_size,
         threads=options.threads,
     )
+    # Shadows are trained on logits: a factory whose module ends in a softmax is not theirs.
+    architecture = options.factory if options.outputs == "logits" else None
     target = Target(
         kind="model",
         identity=hashlib.sha256(content).hexdigest(),
         handle=handle,
         outputs=options.outputs,
         description=f"PyTorch module {type(module).__name__} from {options.weights.name}",
-        architecture=options.factory,
+        architecture=architecture,
         parameters=sum(p.numel() for p in module.parameters()),
     )
     return Release(target=target, notes=notes)

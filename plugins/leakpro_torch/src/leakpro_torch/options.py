@@ -15,7 +15,7 @@ class LoaderOptions:
     """``[target]`` with ``loader = "torch"``.
 
     factory: import path of a callable without arguments that returns the untrained ``nn.Module``;
-    shadows are built from it too.
+    shadows are built from it too where it returns logits.
     weights: safetensors, or a state dict written by ``torch.save``. With trust also a pickled
     module or a ``torch.export`` file, which need no factory.
     trust: whether the weights file may run code while it is loaded.
@@ -36,9 +36,11 @@ class LoaderOptions:
 class Recipe:
     """How a classifier is trained: cross-entropy over mini-batches, shuffled every epoch.
 
+    optimiser: of torch.optim. epochs: passes over the records. batch_size: records a step.
     lr: peak learning rate. momentum: of sgd. weight_decay: decoupled in adamw, an L2 penalty else.
     schedule: "constant"; "cosine", to zero over all steps (Loshchilov & Hutter 2017); or "step", a
     tenth after one half and a hundredth after three quarters of the steps (He et al. 2016).
+    label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
     warmup: epochs of linear increase before the schedule starts.
     clip: largest L2 norm of a step's gradient; None: no limit.
     augment: for images [n, C, H, W]: "flip" mirrors a record with probability 1/2, "crop" shifts it
@@ -68,8 +70,9 @@ class Recipe:
 class TrainerOptions:
     """``[shadows]`` with ``trainer = "torch"``.
 
-    factory: import path of a callable without arguments that returns an untrained ``nn.Module``;
-    the target's own unless given.
+    factory: import path of a callable without arguments that returns an untrained ``nn.Module``
+    whose output is logits; the target's own unless given.
+    recipe: a table, see below; its defaults unless given.
     train: import path of ``train(model, x, y, seed)``, which trains the model on float32 ``x``
     ``[n, ...]`` and int64 ``y`` ``[n]`` in place, or returns the trained one; instead of a recipe.
     threads: intra-operation threads of each process that trains.

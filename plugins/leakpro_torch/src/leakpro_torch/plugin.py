@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable
 
-import pluggy
-
+from leakpro_core import hookimpl
 from leakpro_core.offers import LoaderOffer, TrainerOffer
-
-hookimpl = pluggy.HookimplMarker("leakpro")
 
 
 @hookimpl

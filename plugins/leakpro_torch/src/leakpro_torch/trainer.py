@@ -43,8 +43,8 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> TorchCohort:
     if factory is None:
         raise MissingKey(
             "[shadows] factory",
-            found="no factory in [shadows] and none in [target]",
-            expected="the import path of a callable that builds a module",
+            found="none there, and none in [target] whose module returns logits",
+            expected="the import path of a callable that builds a module which returns logits",
             fix='Set factory = "my_models:build" in [shadows].',
         )
     task = _task(data, options.recipe)
