@@ -62,6 +62,14 @@ class Draft:
 
 @frozen(kw_only=True)
 class _Top:
+    """Keys before the first table.
+
+    schema: version of the plan's format.
+    name: what the report calls the audit; the file's name unless given.
+    seed: the root of all randomness.
+    registry: which plugins may run, see vetting; ``--registry`` comes first.
+    """
+
     schema: Literal[1]
     name: str | None = field(default=None, validator=validators.optional(validators.min_len(1)))
     seed: int = field(default=0, validator=validators.ge(0))

@@ -74,11 +74,23 @@ class Offers(Protocol):
 
 @frozen(kw_only=True)
 class _Target:
+    """What is audited.
+
+    loader: the loader by which the target is loaded; the table's other keys are its options.
+    """
+
     loader: str
 
 
 @frozen(kw_only=True)
 class _Shadows:
+    """The models that the adversary trains itself. Without this table there are none.
+
+    trainer: the trainer by which models are trained; keys that are not listed are its options.
+    count: how many, in complementary pairs.
+    pool: whose records they are trained on, "candidates" or "auxiliary".
+    """
+
     trainer: str
     count: int = 16
     pool: str = "candidates"
@@ -86,17 +98,33 @@ class _Shadows:
 
 @frozen(kw_only=True)
 class _Execution:
+    """Where units of work run.
+
+    executor: the executor; the table's other keys are its options.
+    """
+
     executor: str = "local"
 
 
 @frozen(kw_only=True)
 class _Attack:
+    """An attack to play. Without any such table, every membership attack that applies is played.
+
+    name: the attack; keys that are not listed are its options.
+    label: how the report names it, unique in the plan; the attack's name unless given.
+    """
+
     name: str
     label: str | None = None
 
 
 @frozen(kw_only=True)
 class _Report:
+    """How the report is shown.
+
+    formats: the reporters; json, terminal and, where it is installed, html unless given.
+    """
+
     formats: tuple[str, ...] | None = field(
         default=None, validator=validators.optional(validators.min_len(1))
     )

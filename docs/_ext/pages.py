@@ -11,7 +11,7 @@ import click
 import figures
 from records import described, explained, table
 
-from leakpro_core import errors, hookspecs, offers, parser, plan, protocols, records, report
+from leakpro_core import draft, errors, hookspecs, offers, parser, plan, protocols, records, report
 from leakpro_core.games import GAMES, membership
 from leakpro_core.offers import Offer
 from leakpro_core.plugins import PluginSet
@@ -70,7 +70,7 @@ def boundary() -> str:
 def plan_keys() -> str:
     """Return every table of a plan, and the options of every installed offer."""
     installed = PluginSet.find(Registry())
-    parts = ["## Top level", described(parser._Top)]
+    parts = ["## Top level", described(draft._Top)]
     for name, kind in TABLES.items():
         parts += [f"## `[{name}]`", described(kind)]
     for name, header, key, offered in (
@@ -99,10 +99,7 @@ def options_of(offer: Offer) -> list[type]:
 
 def _options(offer: Offer, plugin: str, naming: str) -> str:
     kinds = options_of(offer)
-    parts = [
-        f'### `{naming} = "{offer.name}"`',
-        f"{offer.summary or offer.name} ({offered.plugin}).",
-    ]
+    parts = [f'### `{naming} = "{offer.name}"`', f"{_sentence(offer.summary)} From `{plugin}`."]
     if not any(attrs.fields(kind) for kind in kinds):
         return "\n\n".join([*parts, "No options."])
     for kind in kinds:
@@ -123,7 +120,7 @@ def attacks() -> str:
         )
         parts += [
             f"## `{offer.name}`",
-            f"{offer.summary[:1].upper()}{offer.summary[1:].rstrip('.')}.",
+            _sentence(offer.summary),
             f"Game: {offer.game}. Needs {', '.join(needs)}.",
             f"Source: {offer.reference}. Plugin: `{offered.plugin}`.",
         ]
@@ -218,6 +215,10 @@ def _methods(kind: type) -> str:
             said = explained(target.__doc__)[0].replace("\n\n", " ").replace("\n", " ")
             lines.append(f"- `{name}`" + (f": {said}" if said else ""))
     return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def _page(parts: list[str]) -> str:

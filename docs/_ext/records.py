@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 
 _MODULE = re.compile(r"\b(?:\w+\.)+(\w+)")
+_LITERAL = re.compile(r"Literal\[[^\]]*\]")
 _ARRAY = re.compile(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+)\]\]")
 
 
@@ -39,7 +40,7 @@ def explained(docstring: str | None, names: tuple[str, ...] = ()) -> tuple[str, 
 
 
 def described(kind: type) -> str:
-    """Return an attrs class: its prose, and a table of its fields with all that is known."""
+    """Return an attrs class: its prose around a table of its fields with all that is known."""
     fields = tuple(a.name for a in attrs.fields(kind))
     text = explained(kind.__doc__, fields)[0]
     items: dict[str, str] = {}
@@ -58,26 +59,33 @@ def described(kind: type) -> str:
     header = ("key", "type", "default", "allowed", "meaning")
     kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
     lines = [tuple(row[i] for i in kept) for row in (header, *rows)]
-    return f"{text}\n\n{table(lines[0], lines[1:])}" if rows else text
+    lead, _, rest = text.partition("\n\n")
+    parts = [lead, table(lines[0], lines[1:]) if rows else "", rest]
+    return "\n\n".join(part for part in parts if part)
 
 
 def type_text(kind: Any) -> str:
     """Return a type as a reader writes it: no module names."""
-    if choices(kind):
-        return "str"
+    values = _values(kind)
+    if values:
+        return "str" if isinstance(values[0], str) else type(values[0]).__name__
     text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
     text = _ARRAY.sub(r"array of \1", _MODULE.sub(r"\1", text))
-    return text.replace("array of Any", "array")
+    return _LITERAL.sub("str", text.replace("array of Any", "array"))
 
 
 def choices(kind: Any) -> str:
     """Return the values of a Literal or an enumeration; nothing for other types."""
-    values: tuple[Any, ...] = ()
+    if get_origin(kind) in (tuple, frozenset):
+        inner = choices(get_args(kind)[0])
+        return f"each of {inner}" if inner else ""
+    return ", ".join(f"`{_toml(value)}`" for value in _values(kind))
+
+
+def _values(kind: Any) -> tuple[Any, ...]:
     if get_origin(kind) is Literal:
-        values = get_args(kind)
-    elif isinstance(kind, type) and issubclass(kind, StrEnum):
-        values = tuple(kind)
-    return ", ".join(f"`{_toml(value)}`" for value in values)
+        return get_args(kind)
+    return tuple(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
 
 
 def default_text(default: Any) -> str:
