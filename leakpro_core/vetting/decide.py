@@ -8,9 +8,9 @@ from functools import partial
 
 from attrs import evolve, field, frozen
 
-from leakpro_core.vetting.digest import Contents, installed_contents
+from leakpro_core.vetting.digest import Contents, installed_contents, module_file
 from leakpro_core.vetting.finder import Claim, imported_elsewhere, install, tops_of
-from leakpro_core.vetting.hooks import Declared, declared_hooks
+from leakpro_core.vetting.hooks import entry_hooks
 from leakpro_core.vetting.metadata import Found, Metadata, find, is_module
 from leakpro_core.vetting.reasons import Problem, Reason, problem
 from leakpro_core.vetting.registry import Approval, Mode, Registry
@@ -67,13 +67,6 @@ def unapproved_hooks(
             yield problem(metadata.name, metadata.version, Reason.HOOK, hook, expected=expected)
 
 
-def entry_hooks(metadata: Metadata, contents: Claim) -> tuple[Declared, ...]:
-    """Return the hooks that the modules of the entry points declare in their source."""
-    modules = (contents.module(module) for _, module in metadata.entry_points)
-    files = [module[0] for module in modules if module and module[0] in contents.hashes]
-    return tuple(hook for file in files for hook in declared_hooks(contents.read(file)))
-
-
 def _vet(found: Found, registry: Registry, today: date) -> Vetted:
     metadata = found.metadata
     report = partial(problem, metadata.name, metadata.version)
@@ -97,7 +90,7 @@ def _vet(found: Found, registry: Registry, today: date) -> Vetted:
             problems.extend(_against(approval, contents, today, report))
     known = tuple(approval for approval in approvals if approval is not None)
     if contents.hashes:
-        problems.extend(_against_files(claim, metadata, known, report))
+        problems.extend(_against_files(contents, claim, known, report))
     return Vetted(
         found=found,
         mode=registry.mode,
@@ -121,28 +114,24 @@ def _against(
         yield report(Reason.ENTRY_POINT, found, expected=expected)
     if not approval.sha256:
         yield report(Reason.NO_DIGEST, "sha256 is empty")
-    elif contents.hashes and contents.digest not in approval.sha256:
+    elif contents.digest not in approval.sha256:
         expected = " or ".join(approval.sha256)
         yield report(Reason.DIGEST, contents.digest, expected=expected)
 
 
 def _against_files(
-    claim: Claim, metadata: Metadata, approvals: Sequence[Approval], report: Reporter
+    contents: Contents, claim: Claim, approvals: Sequence[Approval], report: Reporter
 ) -> Iterator[Problem]:
     """Yield what the files themselves show to be wrong."""
+    metadata = contents.metadata
     for name, module in metadata.entry_points:
-        file = claim.module(module) if is_module(module) else None
-        if file is None or file[0] not in claim.hashes:
+        if not is_module(module) or module_file(module, contents.hashes) is None:
             yield report(Reason.FOREIGN_MODULE, f"entry point {name} = {module}")
     for top in sorted(claim.tops & _TAKEN):
         yield report(Reason.FOREIGN_MODULE, f"files of its own in {top}")
-    try:
-        hooks = entry_hooks(metadata, claim)
-    except (OSError, ImportError) as error:
-        yield report(Reason.DIGEST, str(error), expected="files at rest")
-        return
-    yield from unapproved_hooks(metadata, approvals, [hook.hook for hook in hooks])
-    yield from (report(Reason.WRAPPER, hook.hook) for hook in hooks if hook.wrapper)
+    hooks = entry_hooks(contents)
+    yield from unapproved_hooks(metadata, approvals, [hook.name for hook in hooks])
+    yield from (report(Reason.WRAPPER, hook.name) for hook in hooks if hook.wrapper)
     other = imported_elsewhere(claim)
     if other is not None:
         yield report(Reason.IMPORTED, other)

@@ -6,10 +6,11 @@ of hashes: who changes a file can change ``RECORD`` too.
 
 import csv
 import hashlib
-import io
 import json
+import stat
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from attrs import field, frozen
@@ -26,12 +27,14 @@ _INSTALLER = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 class Contents:
     """The files that the wheel ships: SHA-256 (hex) by path from site-packages.
 
-    flaws: what must not be there, or is missing, as (reason, what was found).
+    flaws: what must not be there, or is missing, as (reason, what was found);
+    sources: the bytes, as they were hashed, of the modules that entry points name.
     """
 
     metadata: Metadata
     hashes: Mapping[str, str] = field(repr=False)
     flaws: tuple[tuple[Reason, str], ...]
+    sources: Mapping[str, bytes] = field(repr=False)
 
     @property
     def digest(self) -> str:
@@ -45,52 +48,69 @@ def tree_digest(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def module_file(name: str, files: Collection[str]) -> str | None:
+    """Return the file of a module among ``files``; as in Python, a package beats a module."""
+    base = name.replace(".", "/")
+    candidates = (f"{base}/__init__.py", f"{base}.py")
+    return next((path for path in candidates if path in files), None)
+
+
 def installed_contents(metadata: Metadata, info: Path) -> Contents:
     """Read an installed tree; ``info`` is its ``.dist-info`` folder."""
+    site = info.parent
     if _editable(info):
         return _nothing(metadata, Reason.EDITABLE, "a link to source")
     paths = _recorded(info / "RECORD")
     if paths is None:
         return _nothing(metadata, Reason.NO_RECORD, f"none to read in {info}")
-    site = info.parent
     shipped, flaws = _sort_out(paths, info.name, metadata.scripts)
-    hashes = {}
-    for path in shipped:
-        try:
-            if _linked(site, path):
-                flaws.append((Reason.SYMLINK, path))
-            else:
-                hashes[path] = hashlib.sha256((site / path).read_bytes()).hexdigest()
-        except OSError:
-            flaws.append((Reason.DIGEST, f"{path} is listed in RECORD and cannot be read"))
-    return Contents(metadata=metadata, hashes=hashes, flaws=tuple(flaws))
+    flaws += [(Reason.SYMLINK, path) for path in shipped if _linked(site, path)]
+    return _contents(metadata, shipped, flaws, lambda path: (site / path).read_bytes())
 
 
 def _nothing(metadata: Metadata, reason: Reason, found: str) -> Contents:
-    return Contents(metadata=metadata, hashes={}, flaws=((reason, found),))
+    return Contents(metadata=metadata, hashes={}, flaws=((reason, found),), sources={})
 
 
-def wheel_contents(wheel: Path) -> tuple[Contents, Callable[[str], bytes]]:
-    """Read a wheel without installing it; return its contents and how to read one of its files."""
+def wheel_contents(wheel: Path) -> Contents:
+    """Read a wheel without installing it; ``PluginRefused`` if it is none."""
     try:
-        data = wheel.read_bytes()
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        names = [i.filename for i in archive.infolist() if not i.is_dir()]
-        linked = [i.filename for i in archive.infolist() if (i.external_attr >> 28) == 0xA]
-        if len(set(names)) != len(names):
-            raise zipfile.BadZipFile("two files of one name")
-        info = _info_folder(names)
-        metadata = metadata_of(info, lambda name: _text(archive, f"{info}/{name}"))
-        shipped, flaws = _sort_out(names, info, frozenset())
-        hashes = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in shipped}
+        with zipfile.ZipFile(wheel) as archive:
+            files = [item for item in archive.infolist() if not item.is_dir()]
+            names = [item.filename for item in files]
+            if len(set(names)) != len(names):
+                raise zipfile.BadZipFile("two files of one name")
+            info = _info_folder(names)
+            metadata = metadata_of(info, lambda name: _text(archive, f"{info}/{name}"))
+            shipped, flaws = _sort_out(names, info, frozenset())
+            flaws += [(Reason.SYMLINK, f.filename) for f in files if _is_link(f)]
+            return _contents(metadata, shipped, flaws, archive.read)
     except FileNotFoundError:
         raise MissingFile(f"wheel {wheel}", found="no such file") from None
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise PluginRefused(
             f"wheel {wheel}", found=str(error), expected="a wheel", fix="Build it again."
         ) from None
-    flaws += [(Reason.SYMLINK, name) for name in linked]
-    return Contents(metadata=metadata, hashes=hashes, flaws=tuple(flaws)), archive.read
+
+
+def _contents(
+    metadata: Metadata,
+    paths: Collection[str],
+    flaws: list[tuple[Reason, str]],
+    read: Callable[[str], bytes],
+) -> Contents:
+    hashes, sources = {}, {}
+    wanted = {module_file(module, paths) for _, module in metadata.entry_points}
+    for path in paths:
+        try:
+            data = read(path)
+        except OSError:
+            flaws.append((Reason.DIGEST, f"{path} is listed and cannot be read"))
+            continue
+        hashes[path] = hashlib.sha256(data).hexdigest()
+        if path in wanted:
+            sources[path] = data
+    return Contents(metadata=metadata, hashes=hashes, flaws=tuple(flaws), sources=sources)
 
 
 def _sort_out(
@@ -132,6 +152,10 @@ def _editable(info: Path) -> bool:
         return bool(origin["dir_info"]["editable"])
     except (OSError, ValueError, LookupError, TypeError):
         return False
+
+
+def _is_link(item: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(item.external_attr >> 16)
 
 
 def _linked(site: Path, path: str) -> bool:

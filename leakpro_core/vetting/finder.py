@@ -20,6 +20,8 @@ from typing import IO, Any, final
 
 from attrs import field, frozen
 
+from leakpro_core.vetting.digest import module_file
+
 
 @frozen(kw_only=True)
 class Claim:
@@ -49,14 +51,13 @@ class Claim:
         return data
 
     def module(self, name: str) -> tuple[str, bool] | None:
-        """Return a module's path and whether it is a package; a package beats a module."""
-        base = name.replace(".", "/")
-        if f"{base}/__init__.py" in self.hashes:
-            return f"{base}/__init__.py", True
-        if f"{base}.py" in self.hashes:
-            return f"{base}.py", False
-        if any(path.startswith(f"{base}/") and path.endswith(".py") for path in self.hashes):
-            return base, True
+        """Return a module's path and whether it is a package; None if there is none."""
+        file = module_file(name, self.hashes)
+        if file is not None:
+            return file, file.endswith("/__init__.py")
+        folder = name.replace(".", "/")
+        if any(path.startswith(f"{folder}/") and path.endswith(".py") for path in self.hashes):
+            return folder, True
         return None
 
     @property

@@ -4,6 +4,8 @@ import ast
 
 from attrs import frozen
 
+from leakpro_core.vetting.digest import Contents
+
 _WRAPPERS = ("wrapper", "hookwrapper")
 
 
@@ -11,7 +13,7 @@ _WRAPPERS = ("wrapper", "hookwrapper")
 class Declared:
     """A function marked with ``@hookimpl``."""
 
-    hook: str
+    name: str
     wrapper: bool
 
 
@@ -32,7 +34,7 @@ def declared_hooks(source: bytes) -> tuple[Declared, ...]:
                 if options is not None:
                     hook = options.get("specname") or node.name
                     found.append(Declared(str(hook), any(options.get(w) for w in _WRAPPERS)))
-    return tuple(sorted(found, key=lambda declared: declared.hook))
+    return tuple(sorted(found, key=lambda declared: declared.name))
 
 
 def _options(decorator: ast.expr) -> dict[str, object] | None:
@@ -47,3 +49,8 @@ def _options(decorator: ast.expr) -> dict[str, object] | None:
         for keyword in (call.keywords if call else ())
         if keyword.arg and isinstance(keyword.value, ast.Constant)
     }
+
+
+def entry_hooks(contents: Contents) -> tuple[Declared, ...]:
+    """Return the hooks that the modules of the entry points declare."""
+    return tuple(hook for source in contents.sources.values() for hook in declared_hooks(source))

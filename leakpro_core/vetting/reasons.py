@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from leakpro_core.errors import PluginRefused
+
 
 class Reason(StrEnum):
     """Each refusal of vetting, then each way for a plugin to be broken."""
@@ -117,4 +119,14 @@ def problem(
         expected=expected or EXPECTED[reason],
         found=found,
         fix=fix or FIXES[reason],
+    )
+
+
+def refusal(found: Problem, where: str = "") -> PluginRefused:
+    """Return the problem as an error."""
+    return PluginRefused(
+        f"{where}{found.distribution} {found.version}: {found.reason}",
+        found=found.found,
+        expected=found.expected,
+        fix=found.fix,
     )

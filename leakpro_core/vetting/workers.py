@@ -12,6 +12,7 @@ from attrs import evolve
 
 from leakpro_core.errors import PluginRefused, RegistryMalformed
 from leakpro_core.vetting.decide import vet
+from leakpro_core.vetting.reasons import refusal
 from leakpro_core.vetting.registry import Mode, Registry, read
 from leakpro_core.work import Vetting
 
@@ -62,13 +63,7 @@ def enter_worker(vetting: Vetting) -> None:
                 expected="the wheel that was approved, on every machine",
             )
         if not vetted[name].verified:
-            problem = vetted[name].problems[0]
-            raise PluginRefused(
-                f"worker process: {name} {problem.version}: {problem.reason}",
-                found=problem.found,
-                expected=problem.expected,
-                fix=problem.fix,
-            )
+            raise refusal(vetted[name].problems[0], "worker process: ")
 
 
 def _same_registry(vetting: Vetting) -> Registry:

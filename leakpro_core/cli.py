@@ -1,0 +1,157 @@
+"""The command line. Only this module prints, exits or reads the environment.
+
+Commands import what they need when they run, so that ``leakpro --help`` stays fast.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from leakpro_core import __version__
+from leakpro_core.errors import LeakProError
+
+if TYPE_CHECKING:
+    from leakpro_core.plugins import PluginSet
+
+USAGE = 64
+INTERRUPTED = 130
+
+_REGISTRY = click.option(
+    "--registry",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Approved plugins; else the machine's own registry, else none.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="leakpro")
+def cli() -> None:
+    """Measure what a trained model, an update or a synthetic table gives away about people.
+
+    Exit codes: 0 pass, 1 leak, 2 inconclusive, 3 incomplete or invalid, 4 plugin refused,
+    64 usage.
+    """
+
+
+@cli.command()
+@click.argument("name", required=False)
+@_REGISTRY
+def attacks(name: str | None, registry: Path | None) -> None:
+    """List what is installed, from which plugin, and what it needs; or all about one NAME."""
+    from leakpro_core.listing import attack_details, attack_lines
+
+    plugins = _plugins(registry)
+    if name is None:
+        _print(attack_lines(plugins.attacks))
+        _warn(str(problem) for problem in plugins.problems)
+    else:
+        _print(attack_details(plugins.attack(name)))
+
+
+@cli.group("plugins")
+def plugins_group() -> None:
+    """Vet plugins, or start a new one."""
+
+
+@plugins_group.command("list")
+@_REGISTRY
+def plugins_list(registry: Path | None) -> None:
+    """List installed plugins, their offers, and what vetting found."""
+    from leakpro_core.listing import plugin_lines
+
+    _print(plugin_lines(_plugins(registry)))
+
+
+@plugins_group.command("check")
+@_REGISTRY
+def plugins_check(registry: Path | None) -> int:
+    """Vet and load every plugin; exit 4 if one is refused, 64 if one is broken."""
+    from leakpro_core.errors import PluginBroken, PluginRefused
+    from leakpro_core.listing import problem_lines, registry_line
+    from leakpro_core.loading import Status
+
+    plugins = _plugins(registry)
+    _print([registry_line(plugins.registry)])
+    _print(problem_lines(plugins) or ["Nothing is wrong."])
+    if any(plugin.status is Status.REFUSED for plugin in plugins.plugins):
+        return PluginRefused.exit_code
+    return PluginBroken.exit_code if plugins.problems else 0
+
+
+@plugins_group.command("pin")
+@click.argument("plugins", metavar="WHEEL|NAME...", nargs=-1, required=True)
+@click.option("--approved-by", metavar="WHO", default="", help="Who answers for it.")
+@click.option("--approved-on", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="Today.")
+@click.option("--expires-on", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="Never.")
+def plugins_pin(
+    plugins: tuple[str, ...],
+    approved_by: str,
+    approved_on: datetime | None,
+    expires_on: datetime | None,
+) -> None:
+    """Print the registry table that approves a wheel file or an installed plugin.
+
+    Nothing of it is run, and a wheel need not be installed.
+    """
+    from leakpro_core.vetting.pin import pin
+    from leakpro_core.vetting.registry import to_toml
+
+    for plugin in plugins:
+        approval = pin(
+            plugin,
+            by=approved_by,
+            today=approved_on.date() if approved_on else date.today(),
+            expires=expires_on.date() if expires_on else None,
+        )
+        click.echo(to_toml(approval))
+
+
+@plugins_group.command("new")
+@click.argument("name")
+@click.option(
+    "--folder", metavar="DIR", type=click.Path(path_type=Path), help="Where; ./NAME unless given."
+)
+def plugins_new(name: str, folder: Path | None) -> None:
+    """Write the package of a new attack plugin, such as leakpro-myattack."""
+    from leakpro_core.skeleton import write
+
+    _print(map(str, write(name, Path(name) if folder is None else folder)))
+
+
+def _plugins(registry: Path | None) -> "PluginSet":
+    from leakpro_core.plugins import PluginSet
+    from leakpro_core.vetting import choose
+
+    return PluginSet.find(choose(registry))
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(f"leakpro: {line}", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; a user's mistake is one line on stderr."""
+    try:
+        result = cli.main(args=arguments, prog_name="leakpro", standalone_mode=False)
+    except LeakProError as error:
+        _warn([" ".join(str(error).split())])
+        return error.exit_code
+    except click.ClickException as error:
+        message = error.format_message()
+        # Without any argument, click's message is the whole help.
+        click.echo(message if "\n" in message else f"leakpro: {message} See --help.", err=True)
+        return USAGE
+    except click.Abort:
+        _warn(["interrupted"])
+        return INTERRUPTED
+    return result if isinstance(result, int) else 0
