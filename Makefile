@@ -72,11 +72,16 @@ docs: $(READY)
 	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+# The same bytes for the same commit: a pinned builder, and no time but the commit's.
 .PHONY: wheels
+wheels: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
 wheels: $(READY)
 	@rm -rf dist
-	@export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
-	for project in . $(PLUGINS); do \
+	@for project in . $(PLUGINS); do \
 	  $(BIN)/python -m build --no-isolation --wheel --outdir dist "$$project" >/dev/null; \
 	done
-	@ls dist
+	@{ printf 'schema = 1\nmode = "enforce"\n\n'; \
+	  $(BIN)/leakpro plugins pin --approved-by "make wheels" \
+	    --approved-on "$$(git log -1 --format=%cs)" \
+	    $(foreach plugin,$(PLUGINS),dist/$(notdir $(plugin))-*.whl); } > dist/registry.toml
+	@ls dist/*

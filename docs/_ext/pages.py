@@ -178,9 +178,9 @@ def games() -> str:
 
 def command_line() -> str:
     """Return the help of every command."""
-    from leakpro_core.cli import main
+    from leakpro_core.cli import cli
 
-    return _page(_commands(main, "leakpro", None))
+    return _page(_commands(cli, "leakpro", None))
 
 
 def _commands(command: click.Command, name: str, parent: click.Context | None) -> list[str]:

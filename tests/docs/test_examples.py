@@ -54,7 +54,9 @@ def test_outputs_are_audited_as_the_tutorial_says(examples, tmp_path):
     audit(folder / "audit.toml", tmp_path / "run")
 
 
-@pytest.mark.parametrize("plan", ["digits/audit.toml", "own_model/realistic.toml"])
+@pytest.mark.parametrize(
+    "plan", ["digits/audit.toml", "own_model/realistic.toml", "own_model/one_attack.toml"]
+)
 def test_every_other_plan_of_the_examples_is_valid(examples, plan):
     folder = examples / Path(plan).parent
     if folder.name == "own_model":
