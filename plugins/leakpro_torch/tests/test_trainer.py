@@ -221,15 +221,15 @@ def test_no_factory_at_all(digits, unit_of, run):
 
 
 def test_recipe_and_train_exclude_each_other(user):
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(ValueError, match="either a recipe or a train function, not both"):
         TrainerOptions(recipe=Recipe(), train=user("in_place"))
 
 
 def test_momentum_belongs_to_sgd():
-    with pytest.raises(ValueError, match="momentum is an option of sgd"):
+    with pytest.raises(ValueError, match="no momentum with adam, it is an option of sgd"):
         Recipe(optimiser="adam", momentum=0.9)
 
 
 def test_warmup_is_shorter_than_training():
-    with pytest.raises(ValueError, match=r"warmup \(5\) must be shorter than epochs \(5\)"):
+    with pytest.raises(ValueError, match="a warmup shorter than the 5 epochs, not 5"):
         Recipe(epochs=5, warmup=5)

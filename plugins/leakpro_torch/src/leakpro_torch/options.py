@@ -60,10 +60,11 @@ class Recipe:
     augment: tuple[Literal["flip", "crop"], ...] = ()
 
     def __attrs_post_init__(self) -> None:
+        # The plan's parser puts "expected" before these sentences.
         if self.momentum and self.optimiser != "sgd":
-            raise ValueError(f"momentum is an option of sgd, the optimiser is {self.optimiser}")
+            raise ValueError(f"no momentum with {self.optimiser}, it is an option of sgd")
         if self.warmup >= self.epochs:
-            raise ValueError(f"warmup ({self.warmup}) must be shorter than epochs ({self.epochs})")
+            raise ValueError(f"a warmup shorter than the {self.epochs} epochs, not {self.warmup}")
 
 
 @frozen(kw_only=True)
@@ -85,4 +86,4 @@ class TrainerOptions:
 
     def __attrs_post_init__(self) -> None:
         if self.recipe is not None and self.train is not None:
-            raise ValueError("recipe and train exclude each other: name one of them")
+            raise ValueError("either a recipe or a train function, not both")
