@@ -27,7 +27,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      the documentation, warnings are errors"
 	@echo "make bench     measure speed and memory"
-	@echo "make evidence  run the simulations in full and commit-ready results"
+	@echo "make evidence  run the simulations in full, for the documentation"
 	@echo "make wheels    build every distribution, and a registry that approves exactly these"
 
 $(READY): constraints.txt $(PROJECTS)
@@ -71,6 +71,18 @@ lint: $(READY)
 docs: $(READY)
 	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+# Every script of bench/ writes its figures to bench/results/, with a hash of what it measured.
+SPEED := $(wildcard bench/speed*.py)
+.PHONY: bench
+bench: $(READY)
+	@for script in $(SPEED); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+.PHONY: evidence
+evidence: $(READY)
+	@for script in $(filter-out bench/evidence.py $(SPEED),$(wildcard bench/*.py)); do \
+	  echo "== $$script"; $(BIN)/python "$$script"; \
+	done
 
 # The same bytes for the same commit: a pinned builder, and no time but the commit's.
 .PHONY: wheels

@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from leakpro_core import hookspecs, plan, report
+from leakpro_core.judge import words
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -92,3 +93,31 @@ def test_code_in_the_pages_is_taken_from_files_that_are_tested():
     for page in DOCS.glob("*.md"):
         fences = re.findall(r"^```(\S*)", page.read_text(), re.MULTILINE)
         assert set(fences) <= {"", "sh", "text", "{toctree}", "{include}", "{literalinclude}"}, page
+
+
+def test_every_word_of_a_verdict_has_a_row_with_what_the_judge_says():
+    page = (DOCS / "verdicts.md").read_text()
+    rows = re.findall(r"^\| ([a-z ]+) \| .* \| (.*) \|$", page, re.MULTILINE)
+    assert {word.value for word in report.Word} == {word for word, _ in rows if word != "word"}
+    for word, sentence in words._SAID.items():
+        assert sentence == dict(rows)[word.value]
+
+
+def test_every_exit_code_of_an_error_is_documented(pages):
+    page = (DOCS / "reference" / "exit-codes.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert {0, 1, 2, 3, 4, 64} == documented
+    assert {kind.exit_code for kind in pages.error_classes()} <= documented
+
+
+def test_every_make_target_that_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^\.PHONY: (\w+)$", makefile, re.MULTILINE))
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")):
+        assert set(re.findall(r"\bmake (\w+)`", page.read_text())) <= targets, page
+
+
+def test_every_result_of_the_evidence_is_shown(pages):
+    shown = pages.PAGES["evidence"]() + pages.PAGES["performance"]()
+    for result in (ROOT / "bench" / "results").glob("*.json"):
+        assert f"## {result.stem.replace('_', ' ')}" in shown
