@@ -16,6 +16,7 @@ from leakpro_core.games import GAMES, membership
 from leakpro_core.offers import Offer
 from leakpro_core.plugins import PluginSet
 from leakpro_core.references import ImportPath, resolve
+from leakpro_core.testing.conformance import ATTACK_CHECKS
 from leakpro_core.vetting.reasons import EXPECTED, FIXES, Reason
 from leakpro_core.vetting.registry import Registry
 
@@ -127,6 +128,12 @@ def attacks() -> str:
     return _page(parts)
 
 
+def checks() -> str:
+    """Return what LeakPro's own tests of attacks check."""
+    lines = [f"- {inspect.getdoc(check)}" for check in ATTACK_CHECKS]
+    return "\n".join(lines) + "\n"
+
+
 def reasons() -> str:
     """Return every reason of vetting, what was expected and the fix."""
     rows = [(str(r), EXPECTED.get(r, "as approved"), FIXES.get(r, "")) for r in Reason]
@@ -234,6 +241,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "report": report_schema,
     "games": games,
     "cli": command_line,
+    "checks": checks,
     "reasons": reasons,
     "evidence": partial(figures.page, speed=False),
     "performance": partial(figures.page, speed=True),
