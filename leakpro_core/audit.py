@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from leakpro_core.assemble import assemble
@@ -14,7 +15,7 @@ from leakpro_core.references import resolve
 from leakpro_core.rehearsal import load, rehearse
 from leakpro_core.report import RiskReport
 from leakpro_core.seeds import spawn
-from leakpro_core.store import Store
+from leakpro_core.store import Store, read_report
 from leakpro_core.summary import describe
 from leakpro_core.validity import after, before
 from leakpro_core.vetting import for_workers
@@ -57,10 +58,15 @@ def run(
             for adversary in plan.adversaries
         ]
         played = []
-        for one in scenes:
-            for attack in plan.attacks:
-                log.info("attacking", attack=attack.label, adversary=one.adversary.name)
-                played.append((one, play(one, attack)))
+        for number, (one, attack) in enumerate(product(scenes, plan.attacks)):
+            log.info(
+                "attacking",
+                attack=attack.label,
+                adversary=one.adversary.name,
+                number=number,
+                of=len(scenes) * len(plan.attacks),
+            )
+            played.append((one, play(one, attack)))
         # the judge
         valid = after(plan, cast, valid, played, seed=spawn(plan.seed, "controls"))
         report = assemble(
@@ -76,4 +82,15 @@ def render(plan: Plan, report: RiskReport, folder: Path) -> tuple[Path, ...]:
     files: list[Path] = []
     for chosen in plan.reporters:
         files += resolve(chosen.offered.offer.ref)(report, folder, chosen.options)
+    return tuple(files)
+
+
+def render_again(folder: Path, formats: Sequence[str], plugins: PluginSet) -> tuple[Path, ...]:
+    """Write the report of a finished run in the named formats, by each reporter's defaults."""
+    report = read_report(folder)
+    files: list[Path] = []
+    for name in formats:
+        offer = plugins.reporter(name).offer
+        options = None if offer.options is None else resolve(offer.options)()
+        files += resolve(offer.ref)(report, folder, options)
     return tuple(files)

@@ -14,6 +14,7 @@ from leakpro_core import __version__
 from leakpro_core.errors import LeakProError
 
 if TYPE_CHECKING:
+    from leakpro_core.plan import Plan
     from leakpro_core.plugins import PluginSet
 
 USAGE = 64
@@ -35,6 +36,50 @@ def cli() -> None:
     Exit codes: 0 pass, 1 leak, 2 inconclusive, 3 incomplete or invalid, 4 plugin refused,
     64 usage.
     """
+
+
+@cli.command()
+@click.argument("plan", metavar="PLAN.toml", type=click.Path(path_type=Path))
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="runs/PLAN otherwise.")
+@_REGISTRY
+def audit(plan: Path, out: Path | None, registry: Path | None) -> int:
+    """Run or continue an audit, write its report and show it."""
+    from rich.console import Console
+
+    from leakpro_core.audit import render, run
+    from leakpro_core.progress import progress
+
+    resolved, plugins = _resolved(plan, registry)
+    folder = out or Path("runs") / plan.stem
+    with progress(Console(stderr=True)) as tell:
+        report = run(resolved, plugins, folder, progress=tell)
+    _show(render(resolved, report, folder))
+    return report.exit_code
+
+
+@cli.command()
+@click.argument("plan", metavar="PLAN.toml", type=click.Path(path_type=Path))
+@_REGISTRY
+def check(plan: Path, registry: Path | None) -> None:
+    """Validate a plan and its files; say what the audit can and cannot resolve."""
+    from leakpro_core.outlook import outlook
+
+    resolved, plugins = _resolved(plan, registry)
+    _print(outlook(resolved))
+    _warn(str(problem) for problem in plugins.problems)
+
+
+@cli.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "formats", metavar="NAMES", default="html,json,terminal")
+@_REGISTRY
+def report(runs: tuple[Path, ...], formats: str, registry: Path | None) -> None:
+    """Write the report of finished runs again, without computing, in the formats named."""
+    from leakpro_core.audit import render_again
+
+    plugins = _plugins(registry)
+    for run in runs:
+        _show(render_again(run, formats.split(","), plugins))
 
 
 @cli.command()
@@ -122,11 +167,26 @@ def plugins_new(name: str, folder: Path | None) -> None:
     _print(map(str, write(name, Path(name) if folder is None else folder)))
 
 
-def _plugins(registry: Path | None) -> "PluginSet":
+def _plugins(*registries: Path | None) -> "PluginSet":
     from leakpro_core.plugins import PluginSet
     from leakpro_core.vetting import choose
 
-    return PluginSet.find(choose(registry))
+    return PluginSet.find(choose(*registries))
+
+
+def _resolved(path: Path, registry: Path | None) -> "tuple[Plan, PluginSet]":
+    from leakpro_core.draft import read
+    from leakpro_core.parser import resolve
+
+    draft = read(path)
+    plugins = _plugins(registry, draft.registry)
+    return resolve(draft, plugins), plugins
+
+
+def _show(files: Iterable[Path]) -> None:
+    """Print the text report if there is one, and where the others are."""
+    for file in files:
+        click.echo(file.read_text() if file.suffix == ".txt" else f"report: {file}")
 
 
 def _print(lines: Iterable[str]) -> None:

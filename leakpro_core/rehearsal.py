@@ -38,12 +38,11 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
     """Stage 1: return the release and the population, canaries planted."""
     run = RunOf(seed=spawn(plan.seed, "load"), scratch=scratch, log=log)
     release: Release = resolve(plan.loader.offered.offer.ref)(plan.loader.options, run)
-    given = plan.data.path is not None or plan.data.factory is not None
     if release.population is None:
         population = load_data(
             plan.data, draw_members=release.targets > 0, seed=spawn(plan.seed, "data")
         )
-    elif given:
+    elif plan.data.given:
         raise BadValue(
             "[data]",
             found="a path or factory",
@@ -66,7 +65,12 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
                 plan.controls.canaries,
                 spawn(plan.seed, "canaries"),
             )
-            population = evolve(population, records=planted.records, labels=planted.labels)
+            population = evolve(
+                population,
+                records=planted.records,
+                labels=planted.labels,
+                subjects=planted.subjects,
+            )
             strength = planted.strength
     return Loaded(release=release, population=population, strength=strength)
 

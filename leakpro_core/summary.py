@@ -18,9 +18,8 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
     versions: a run folder belongs to one such hash.
     """
     inputs = {str(path): _hash(path) for path in sorted(set(_files(plan)))}
-    versions = sorted(
-        {(o.plugin, o.version) for o in (plan.loader.offered, *(a.offered for a in plan.attacks))}
-    )
+    used = {plan.loader.offered.plugin, *(a.offered.plugin for a in plan.attacks)}
+    versions = [(p.name, p.version) for p in plugins.plugins if p.name in used]
     identity = hashlib.sha256(plan.sha256.encode())
     for name, digest in inputs.items():
         identity.update(f"{Path(name).name} {digest}\n".encode())
@@ -72,7 +71,7 @@ def _files(value: object) -> Iterator[Path]:
         for item in value:
             yield from _files(item)
     elif attrs.has(type(value)):
-        for attribute in attrs.fields(type(value)):
+        for attribute in attrs.fields(type(value)):  # type: ignore[arg-type]
             yield from _files(getattr(value, attribute.name))
 
 

@@ -1,0 +1,34 @@
+"""Progress of an audit: a line that moves on a terminal, JSON lines elsewhere."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+Tell = Callable[[Mapping[str, object]], None]
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Tell]:
+    """Yield what takes the events of an audit's log and shows them on ``console``."""
+    if not console.is_terminal:
+        yield lambda event: console.out(json.dumps(dict(event), default=str), highlight=False)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
+        task = bars.add_task("loading", total=None)
+
+        def tell(event: Mapping[str, object]) -> None:
+            match event:
+                case {"event": "training", "units": int(units)}:
+                    bars.update(task, description="training", total=units, completed=0)
+                case {"event": "trained", "finished": int(finished)}:
+                    bars.update(task, completed=finished)
+                case {"event": "attacking", "attack": attack, "number": int(n), "of": int(of)}:
+                    bars.update(task, description=f"attack {attack}", total=of, completed=n)
+                case _:
+                    bars.update(task, description=str(event.get("event")))
+
+        yield tell
