@@ -1,0 +1,36 @@
+"""The judge: from evidence to findings. The only place where a rate or a verdict is computed.
+
+``rounds``     lines the rounds of all attacks up, by target and subject
+``points``     operating points, likelihood-ratio bounds, exclusion
+``detection``  the permutation test of the largest statistic
+``describe``   AUC, ROC, histogram, strength curve
+``measure``    ``judge``: all of these, for all attacks, under one correction
+``words``      ``finding``: one word and sentence for a family
+``verdict``    ``overall``: the line on top of the report
+"""
+
+from leakpro_core.judge.describe import auc_of_evidence as auc_of
+from leakpro_core.judge.describe import still_rising, strength_point, tpr_of
+from leakpro_core.judge.measure import Judged, judge
+from leakpro_core.judge.points import PROCEDURE
+from leakpro_core.judge.rounds import MAIN, TENTH, Rounds
+from leakpro_core.judge.verdict import Overall, overall
+from leakpro_core.judge.words import finding
+from leakpro_core.report import StrengthPoint
+
+__all__ = [
+    "MAIN",
+    "PROCEDURE",
+    "TENTH",
+    "Judged",
+    "Overall",
+    "Rounds",
+    "StrengthPoint",
+    "auc_of",
+    "finding",
+    "judge",
+    "overall",
+    "still_rising",
+    "strength_point",
+    "tpr_of",
+]
