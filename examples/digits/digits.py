@@ -12,9 +12,9 @@ NOISE = 0.1
 
 
 def data() -> dict[str, NDArray[np.generic]]:
-    """Return records ``x`` float32 ``[1797, 64]`` in [0, 1] and labels ``y`` int64 ``[1797]``.
+    """Return records ``x``, float32 [1797, 64] in [0, 1], and labels ``y``, int64.
 
-    A model that fits a wrong label has memorised that record: label noise makes leaks visible.
+    A model that fits a wrong label has memorised that record.
     """
     from sklearn.datasets import load_digits
 
