@@ -1,7 +1,6 @@
 """A plan as far as it can be read without plugins: ``audit.toml`` -> Draft."""
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,14 +133,12 @@ def _toml(content: bytes, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).removesuffix(" (at end of document)")
         if isinstance(error, RecursionError):
             reason = "Nested too deeply"
-        if not re.search(r"\(at line \d+, column \d+\)$", reason):
+        if "(at line " not in reason:
             line, column = _position(text)
-            reason = (
-                f"{reason.removesuffix(' (at end of document)')} (at line {line}, column {column})"
-            )
+            reason = f"{reason} (at line {line}, column {column})"
         raise PlanSyntaxError(f"plan {show(path.name)} is not TOML: {reason}") from None
 
 

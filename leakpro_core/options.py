@@ -82,6 +82,7 @@ def _converter(folder: Path) -> Converter:
         ((Mapping,), partial(_mapping, converter)),
     ):
         converter.register_structure_hook_func(partial(_is_a, origins), hook)
+    converter.register_structure_hook(bytes, _unsupported)  # cattrs would call bytes(value)
     for exact in (bool, str, date):
         converter.register_structure_hook(exact, _exact)
     converter.register_structure_hook(int, _int)

@@ -83,7 +83,7 @@ def _blamed(record: Any, values: Mapping[str, Any], error: Exception) -> Mistake
 
 def _refusal(error: Exception, value: object) -> Mistake:
     # in_ and matches_re put (message, attribute, rule, value) into args, the others a message
-    # of the form "'name' must be >= 0: -1".
+    # of the form "'name' must be >= 0: -1" or "Length of 'name' must be >= 1: 0".
     if len(error.args) == 4:
         rule, value = error.args[2], error.args[3]
         if isinstance(rule, re.Pattern):
@@ -92,5 +92,6 @@ def _refusal(error: Exception, value: object) -> Mistake:
             expected = "one of " + ", ".join(map(show, rule))
             return Mistake(BadValue, found=show(value), expected=expected, fix=hint(value, rule))
     text = " ".join(str(error.args[0] if error.args else error).split())
-    bound = re.fullmatch(r"'\w+' must be ([<>]=? .*?): .*", text)
-    return Mistake(BadValue, found=show(value), expected=bound[1] if bound else text)
+    bound = re.fullmatch(r"(Length of )?'\w+' must be ([<>]=? .*?): .*", text)
+    expected = text if bound is None else ("length " if bound[1] else "") + bound[2]
+    return Mistake(BadValue, found=show(value), expected=expected)

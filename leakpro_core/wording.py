@@ -40,7 +40,8 @@ def show(value: object) -> str:
         return str(value) if abs(value) < 2**64 else "an integer of more than 64 bits"
     if isinstance(value, str | Path):
         text = str(value)
-        text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+        if isinstance(value, str) and len(text) > _LONGEST:
+            text = text[: _LONGEST - 3] + "..."
         return json.dumps(text, ensure_ascii=not text.isprintable())
     return str(value)
 

@@ -122,7 +122,7 @@ def _read(path: Path) -> Arrays:
 
 
 def _population(arrays: Arrays, target: Singles, kind: str) -> tuple[Population, Singles | None]:
-    n, queries, columns = target.shape
+    n, columns = len(target), target.shape[-1]
     labels = inputs.labels(arrays["labels"], "labels")
     inputs.same_rows(labels, "labels", n, "target_outputs")
     members = inputs.flags(arrays["members"], "members", (n,))
