@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leakpro_core.assemble import assemble
 from leakpro_core.journal import journal
+from leakpro_core.outlook import refuse_unplayable
 from leakpro_core.plan import Plan
 from leakpro_core.play import play, scene
 from leakpro_core.plugins import PluginSet
@@ -40,6 +41,7 @@ def run(
     with journal(store.folder / "log.jsonl", progress) as log, tempfile.TemporaryDirectory() as own:
         # 1 target loading
         loaded = load(plan, Path(own), log)
+        refuse_unplayable(plan, loaded, log)
         # 2 shadow training
         cast = rehearse(plan, loaded, store, for_workers(plugins), log)
         # validity controls that need no attack

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from leakpro_core.errors import NotApplicable
 from leakpro_core.plan import Plan
-from leakpro_core.play import Cast, obstacle, scene
+from leakpro_core.play import Cast, Scene, obstacle, scene
 from leakpro_core.protocols import Log, Recorded
 from leakpro_core.records import Signals
 from leakpro_core.rehearsal import Loaded, load, wanted
-from leakpro_core.statistics.power import records_to_exclude
+from leakpro_core.statistics import records_needed
 from leakpro_core.view import Lens
 
 
@@ -36,13 +37,9 @@ def _lines(plan: Plan, loaded: Loaded, log: Log) -> Iterator[str]:
     )
     for fpr, tolerated in sorted(plan.policy.tolerance.items(), reverse=True):
         yield _resolution(fpr, tolerated, members, n - members, plan.policy.confidence)
-    shadows = _shadows(plan, loaded)
     yield f"models to train: {targets + (0 if plan.shadows is None else plan.shadows.count)}"
-    cast = _empty_cast(loaded, plan, shadows)
-    for adversary in plan.adversaries:
-        before = scene(
-            cast, adversary, blind=None, placebos=0, curve=False, seed=plan.seed, log=log
-        )
+    for before in _scenes(plan, loaded, log):
+        adversary = before.adversary
         yield (
             f"adversary {adversary.name}: {adversary.access.value}, "
             f"{len(before.rows)} of {n} candidates within its queries"
@@ -52,12 +49,34 @@ def _lines(plan: Plan, loaded: Loaded, log: Log) -> Iterator[str]:
             yield f"  {attack.label}: {'will be played' if reason is None else reason}"
 
 
+def refuse_unplayable(plan: Plan, loaded: Loaded, log: Log) -> None:
+    """Raise ``NotApplicable`` for an attack that the plan names and no adversary can play.
+
+    Before anything is trained; attacks that were not named are reported as not applicable.
+    """
+    scenes = _scenes(plan, loaded, log)
+    for attack in plan.attacks:
+        reasons = [obstacle(one, attack) for one in scenes]
+        if attack.named and all(reasons):
+            raise NotApplicable(
+                f"attack {attack.label!r} cannot be played",
+                found=str(reasons[0]),
+                fix="Give it what it needs, or take it out of the plan.",
+            )
+
+
+def _scenes(plan: Plan, loaded: Loaded, log: Log) -> list[Scene]:
+    cast = _empty_cast(loaded, plan, _shadows(plan, loaded))
+    return [
+        scene(cast, adversary, blind=None, placebos=0, curve=False, seed=plan.seed, log=log)
+        for adversary in plan.adversaries
+    ]
+
+
 def _resolution(fpr: float, tolerated: float, members: int, others: int, confidence: float) -> str:
     if int(fpr * others + 1e-12) == 0:
         return f"FPR {fpr:g}: not resolvable with {others} non-members, {1 / fpr:.0f} are needed"
-    needed = records_to_exclude(fpr, tolerated, 1.0 - confidence)
-    if needed is None:
-        return f"FPR {fpr:g}: no number of records can exclude a TPR above {tolerated:g}"
+    needed = records_needed(fpr, tolerated, confidence)
     enough = "enough" if min(members, others) >= needed else "too few"
     return (
         f"FPR {fpr:g}: {enough} to exclude a TPR above {tolerated:g} "

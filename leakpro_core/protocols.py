@@ -67,7 +67,7 @@ class Log(Protocol):
 class Run(Protocol):
     """What a function behind an offer is given beside its input.
 
-    seed: the only source of randomness.
+    seed: the only source of randomness, in [0, 2**32).
     scratch: an empty folder outside the run folder, removed afterwards.
     log: structured log.
     """

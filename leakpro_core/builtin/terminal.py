@@ -41,7 +41,8 @@ def _head(console: Console, report: RiskReport) -> None:
 def _attacks(console: Console, report: RiskReport) -> None:
     levels = [f for f, _ in sorted(report.policy.tolerance, reverse=True)]
     several = len(report.adversaries) > 1
-    table = Table("attack", "AUC", *(f"TPR at FPR {f:.4g}" for f in levels), "L", "p", box=None)
+    rates = (f"TPR where FPR <= {f:.4g}" for f in levels)
+    table = Table("attack", "AUC", *rates, "L", "p", box=None)
     for attack in report.attacks:
         name = f"{attack.label}, {attack.adversary}" if several else attack.label
         if attack.status == "finished":
@@ -52,8 +53,9 @@ def _attacks(console: Console, report: RiskReport) -> None:
     confidence = report.policy.confidence
     console.print(
         Text(
-            f"Intervals at {confidence:.0%}; L: how many times likelier a flag is for a member, "
-            "lower bound over all attacks; p: family-wise."
+            f"Intervals at {confidence:.0%}. A TPR is that of a threshold that flags so many "
+            "non-members here; its own FPR has an interval too (report.json). L: how many times "
+            "likelier a flag makes membership in odds, lower bound; p: over all attacks together."
         )
     )
     console.print()
@@ -64,6 +66,7 @@ def _figures(attack: AttackResult, levels: list[float]) -> list[str]:
     cells = [_interval(attack.auc)]
     cells += [_interval(by_level[f].tpr) if f in by_level else "not resolvable" for f in levels]
     p = "" if attack.p_value is None else f"{attack.p_value:.3f}"
+    p = "<0.001" if p == "0.000" else p
     return [*cells, f"{attack.strength:.2f}", p]
 
 

@@ -1,10 +1,10 @@
 """Attacks cannot cheat by accident, and one that fails stops no other."""
 
+import nosy
 import numpy as np
 import pytest
 import structlog
 
-import nosy
 from leakpro_core.offers import Access, AttackOffer
 from leakpro_core.plan import Adversary, ChosenAttack
 from leakpro_core.play import Cast, Scene, obstacle, play, scene
@@ -84,7 +84,7 @@ def test_nothing_within_an_attacks_reach_tells_members_from_others() -> None:
 
 def test_no_file_is_within_an_attacks_reach() -> None:
     play(before(curve=False, placebos=0), chosen("look"))
-    assert [] == [name for name in nosy.FILES if "leakpro" in name or "evidence" in name]
+    assert [name for name in nosy.FILES if "leakpro" in name or "evidence" in name] == []
 
 
 @pytest.mark.parametrize("cheat", ["by_position", "by_column_sums"])
@@ -99,18 +99,18 @@ def test_position_and_column_sums_are_worth_nothing(cheat: str) -> None:
 
 def test_a_crash_is_a_failure_with_its_reason() -> None:
     played = play(before(), chosen("sulk"))
-    assert ("failed", "RuntimeError: no mood for attacking") == (played.status, played.reason)
+    assert (played.status, played.reason) == ("failed", "RuntimeError: no mood for attacking")
 
 
 def test_a_short_answer_is_a_failure_that_names_both_shapes() -> None:
     played = play(before(), chosen("short"))
-    assert "answer of attack 'test': found shape (3,), expected (400,)" == played.reason
+    assert played.reason == "answer of attack 'test': found shape (3,), expected (400,)"
 
 
 def test_an_answer_of_no_type_is_a_failure() -> None:
-    assert "TypeError: the attack returned NoneType, not a MembershipAnswer" == (
+    assert (
         play(before(), chosen("nothing")).reason
-    )
+    ) == "TypeError: the attack returned NoneType, not a MembershipAnswer"
 
 
 def test_every_target_is_a_cluster_of_its_own() -> None:
@@ -128,19 +128,19 @@ def test_every_target_is_a_cluster_of_its_own() -> None:
         chosen("by_position"),
     ).evidence
     assert evidence is not None
-    assert [0, 1, 2] == np.unique(evidence.cluster).tolist()
-    assert 3 * N == len(evidence.claim)
+    assert np.unique(evidence.cluster).tolist() == [0, 1, 2]
+    assert len(evidence.claim) == 3 * N
 
 
 def test_the_curve_has_whole_pairs_of_shadows() -> None:
     played = play(before(), chosen("by_position", shadows=2))
-    assert [2, 4] == [models for models, _ in played.fewer]
+    assert [models for models, _ in played.fewer] == [2, 4]
 
 
 def test_placebos_are_claims_on_held_out_shadows() -> None:
     played = play(before(placebos=3), chosen("by_position", shadows=2))
     assert played.placebos is not None
-    assert (3, N) == played.placebos.shape
+    assert played.placebos.shape == (3, N)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +164,10 @@ def test_an_attack_without_its_inputs_is_not_applicable(
 
 def test_queries_beyond_the_budget_draw_fewer_candidates() -> None:
     one = before(Adversary(queries=230))
-    assert (200, 30) == (len(one.rows), len(one.auxiliary))
+    assert (len(one.rows), len(one.auxiliary)) == (200, 30)
     evidence = play(one, chosen("by_position")).evidence
     assert evidence is not None
-    assert 200 == len(evidence.claim)
+    assert len(evidence.claim) == 200
 
 
 def test_playing_twice_gives_the_same_evidence() -> None:

@@ -1,0 +1,86 @@
+"""A run continues, re-renders, and repeats itself to the byte."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import recorded
+
+from leakpro_core.cli import main
+
+Plan = Callable[..., Path]
+
+
+def hashes(folder: Path) -> str:
+    report = json.loads((folder / "report.json").read_text())
+    return str(report["provenance"]["evidence_sha256"])
+
+
+def test_the_same_plan_gives_the_same_evidence(plan: Plan, tmp_path: Path) -> None:
+    path = plan(recorded(300, leak=1.0), attacks=("loss", "student"))
+    for name in ("a", "b"):
+        main(["audit", str(path), "--out", str(tmp_path / name)])
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
+
+
+def test_a_finished_run_is_read_back_and_not_computed(plan: Plan, tmp_path: Path) -> None:
+    path, out = plan(recorded(300)), tmp_path / "run"
+    first = main(["audit", str(path), "--out", str(out)])
+    before = (out / "report.json").read_bytes()
+    evidence = out / "evidence" / "ratio.parquet"
+    evidence.unlink()
+    assert first == main(["audit", str(path), "--out", str(out)])
+    assert before == (out / "report.json").read_bytes()
+    assert not evidence.exists()
+
+
+def test_a_changed_plan_does_not_overwrite_the_run(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = plan(recorded(300)), tmp_path / "run"
+    main(["audit", str(path), "--out", str(out)])
+    path.write_text(path.read_text().replace("seed = 3", "seed = 4"))
+    assert main(["audit", str(path), "--out", str(out)]) == 64
+    assert "Choose another --out" in capsys.readouterr().err
+
+
+def test_changed_arrays_do_not_overwrite_the_run(plan: Plan, tmp_path: Path) -> None:
+    path, out = plan(recorded(300)), tmp_path / "run"
+    main(["audit", str(path), "--out", str(out)])
+    plan(recorded(300, seed=9))
+    assert main(["audit", str(path), "--out", str(out)]) == 64
+
+
+def test_report_renders_again(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    main(["audit", str(plan(recorded(300))), "--out", str(out)])
+    first = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    assert main(["report", str(out), "--format", "html"]) == 0
+    assert first == (out / "report.html").read_bytes()
+
+
+def test_report_of_no_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 64
+    assert "Run leakpro audit first" in capsys.readouterr().err
+
+
+def test_check_says_what_n_can_resolve_and_trains_nothing(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(plan(recorded(200)))]) == 0
+    said = capsys.readouterr().out
+    assert "FPR 0.001: not resolvable with 200 non-members, 1000 are needed" in said
+    assert "ratio: will be played" in said
+
+
+def test_an_attack_that_the_plan_names_and_that_lacks_its_input_is_a_mistake(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", str(plan(recorded(100), attacks=("quantile",)))]) == 64
+    error = capsys.readouterr().err
+    assert "quantile" in error
+    assert len(error.splitlines()) == 1
