@@ -160,7 +160,6 @@ def _hooks(module: ModuleType, plugin: str) -> Iterator[_Hook]:
             raise _Faulty(
                 Reason.UNKNOWN_HOOK,
                 f"{hook} in {module.__name__}",
-                expected="a hook of LeakPro",
                 fix=nearest(hook, hookspecs.HOOKS),
             )
     try:

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from leakpro_core.errors import (
     DuplicateName,
+    HookUnknown,
     LeakProError,
     PluginBroken,
     PluginRefused,
@@ -149,16 +150,20 @@ class PluginSet:
                     expected="one plugin that does",
                     fix="Uninstall one of the two, or rename its offer.",
                 )
-        hint = nearest(name, [offered.offer.name for offered in offers])
-        raise self._unknown(f"{kind} {name!r}", hint)
+        raise self._unknown(kind, name, [offered.offer.name for offered in offers])
 
-    def _unknown(self, what: str, hint: str) -> LeakProError:
+    def _unknown(self, kind: str, name: str, known: list[str]) -> LeakProError:
         """Return the error for a name that no plugin offers; it may be of one that cannot run."""
-        for status, kind in ((Status.REFUSED, PluginRefused), (Status.BROKEN, PluginBroken)):
+        what = f"{kind} {name!r}"
+        for status, error in ((Status.REFUSED, PluginRefused), (Status.BROKEN, PluginBroken)):
             idle = [plugin.problems[0] for plugin in self.plugins if plugin.status is status]
             if idle:
-                return _because(kind, what, idle, hint)
-        return UnknownName(f"{what} is unknown: no installed plugin offers it", fix=hint)
+                # the one that sounds like it first
+                idle.sort(key=lambda problem: name not in problem.distribution)
+                return _because(error, what, idle, nearest(name, known))
+        return UnknownName(
+            f"{what} is unknown: no installed plugin offers it", fix=nearest(name, known)
+        )
 
     def _clashes_of(self, plugin: Plugin) -> Iterator[Problem]:
         for clash in self.clashes:
@@ -171,7 +176,10 @@ def _because(
     kind: type[LeakProError], what: str, idle: Sequence[Problem], hint: str
 ) -> LeakProError:
     first, status = idle[0], "refused" if kind is PluginRefused else "broken"
-    more = f" (and {len(idle) - 1} more: see `leakpro plugins check`)" if idle[1:] else ""
+    if first.reason is Reason.UNKNOWN_HOOK:
+        kind = HookUnknown
+    others = ", ".join(f"{other.distribution} {other.version}" for other in idle[1:])
+    more = f" (and {others}: see `leakpro plugins check`)" if others else ""
     return kind(
         f"{what} is not offered by any loaded plugin, and {first.distribution} {first.version} "
         f"is {status}{more}: {first.reason}",

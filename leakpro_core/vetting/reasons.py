@@ -39,7 +39,10 @@ class Reason(StrEnum):
 EXPECTED = {
     Reason.UNLISTED: "a [plugin] table of this name",
     Reason.NO_DIGEST: "the digest of an approved build",
+    Reason.VERSION: "the approved version",
     Reason.EXPIRED: "an approval that still holds",
+    Reason.DIGEST: "the files of an approved build",
+    Reason.ENTRY_POINT: "the approved entry points",
     Reason.FOREIGN_MODULE: "only modules that this distribution ships itself",
     Reason.EDITABLE: "files installed from a wheel",
     Reason.NO_RECORD: "a RECORD that lists the installed files",
@@ -48,14 +51,17 @@ EXPECTED = {
     Reason.SYMLINK: "regular files",
     Reason.TWO_DISTRIBUTIONS: "one installed distribution of this name",
     Reason.TWO_ENTRY_POINTS: "entry-point names that are used once",
+    Reason.HOOK: "approved hooks only",
     Reason.WRAPPER: "plain hooks: a wrapper could change what other plugins offer",
     Reason.IMPORTED: "to be the first to import it",
     Reason.RAISES: "a plugin module that imports leakpro_core only",
     Reason.HOOK_RAISES: "offers",
+    Reason.UNKNOWN_HOOK: "a hook of LeakPro",
     Reason.SIGNATURE: "a plain function without arguments",
+    Reason.NOT_OFFERS: "offers of the hook's own kind",
     Reason.DUPLICATE: "a name that one plugin offers",
 }
-"""What should have been there; reasons that depend on the registry say it themselves."""
+"""What should have been there; where it depends on the registry, vetting says it exactly."""
 
 FIXES = {
     Reason.UNLISTED: "Review the wheel, then add what `leakpro plugins pin X.whl` prints.",
@@ -77,6 +83,7 @@ FIXES = {
     Reason.IMPORTED: "Start a new process, and let LeakPro import its plugins.",
     Reason.RAISES: "Mend the plugin, or uninstall it.",
     Reason.HOOK_RAISES: "Mend the hook: it takes no arguments and returns offers.",
+    Reason.UNKNOWN_HOOK: "Mend the hook's name.",
     Reason.SIGNATURE: "Mend the hook: `@hookimpl def NAME(): return [...]`.",
     Reason.NOT_OFFERS: "Mend the hook: each hook returns offers of its own kind.",
     Reason.DUPLICATE: "Uninstall one of the two, or rename its offer.",
