@@ -51,9 +51,9 @@ def load(data: DataPlan, *, draw_members: bool, seed: int) -> Population:
     Raises MissingFile, UnsafeFile, MissingKey, BadValue, BadArray, BadRecord or NotAFactory.
     """
     _check_keys(data, draw_members)
-    sources = [_source(data, data.path)]
+    sources = [_source(data, data.path, members=data.members)]
     if data.auxiliary is not None:
-        sources.append(_source(evolve(data, members=None), data.auxiliary))
+        sources.append(_source(data, data.auxiliary, members=None))
     records = _records(data, sources)
     labels = _labels(data, sources)
     subjects = _subjects(sources, labels)
@@ -135,30 +135,35 @@ def _is_table(path: Path | None) -> bool:
 # Reading.
 
 
-def _source(data: DataPlan, path: Path | None) -> _Source:
+def _source(data: DataPlan, path: Path | None, *, members: str | None) -> _Source:
+    """Return what a file or the factory holds; members: None where nobody is one."""
     if data.factory is not None and path is None:
         where = f"what {data.factory.ref} returns"
-        return _from_arrays(data, _called(data.factory), where)
+        return _from_arrays(data, members, _called(data.factory), where)
     if path is None:
         raise MissingKey("[data] path", found="nothing", expected="a file")
     if _is_table(path):
-        return _from_table(data, path)
+        return _from_table(data, members, path)
     inputs.check_readable(path)
     if path.suffix.lower() == ".npy":
         _check_unnamed(data, "the npy file is the records")
-        return _from_arrays(evolve(data, records=str(path)), {}, show(path.name))
+        return _from_arrays(evolve(data, records=str(path)), members, {}, show(path.name))
     if path.suffix.lower() != ".npz":
         raise BadValue(
             "[data] path", found=show(path.name), expected="an npz, npy, csv or parquet file"
         )
     names = inputs.npz_names(path)
-    wanted = {data.records, data.labels, data.members, data.subjects}
+    wanted = {data.records, data.labels, members, data.subjects}
     arrays = inputs.read_npz(path, [name for name in names if name in wanted])
-    return _from_arrays(data, arrays, show(path.name), names)
+    return _from_arrays(data, members, arrays, show(path.name), names)
 
 
 def _from_arrays(
-    data: DataPlan, arrays: Mapping[str, AnyArray], where: str, names: Sequence[str] = ()
+    data: DataPlan,
+    members: str | None,
+    arrays: Mapping[str, AnyArray],
+    where: str,
+    names: Sequence[str] = (),
 ) -> _Source:
     def named(key: str, name: str) -> AnyArray:
         if name.endswith(".npy"):
@@ -170,12 +175,12 @@ def _from_arrays(
     return _Source(
         records=named("records", data.records),
         labels=named("labels", data.labels),
-        members=None if data.members is None else named("members", data.members),
+        members=None if members is None else named("members", members),
         subjects=None if data.subjects is None else named("subjects", data.subjects),
     )
 
 
-def _from_table(data: DataPlan, path: Path) -> _Source:
+def _from_table(data: DataPlan, members: str | None, path: Path) -> _Source:
     from leakpro_core import tables
 
     _check_unnamed(
@@ -195,7 +200,7 @@ def _from_table(data: DataPlan, path: Path) -> _Source:
     return _Source(
         records=table.select([name for name in table.column_names if name not in used]),
         labels=named("labels", data.labels),
-        members=None if data.members is None else named("members", data.members),
+        members=None if members is None else named("members", members),
         subjects=None if data.subjects is None else named("subjects", data.subjects),
     )
 

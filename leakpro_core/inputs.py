@@ -163,7 +163,7 @@ def flags(values: AnyArray, what: str, shape: tuple[int, ...]) -> Bools:
             what,
             found=f"dtype {values.dtype}",
             expected="bool",
-            fix="Convert with .astype(bool) once you know that 1 means trained on."
+            fix="Make it true and false, true for trained on (in numpy: .astype(bool))."
             if values.dtype.kind in "iuf"
             else "",
         )

@@ -20,20 +20,29 @@ MOST_CATEGORIES = 1000
 def read_table(path: Path) -> pa.Table:
     """Return the table of a csv (with a header line) or parquet file.
 
+    Missing in a csv file is an empty field, NA, N/A, NaN, null and the like.
+
     Raises MissingFile, UnsafeFile, BadArray (not of this format) or DuplicateName (columns).
     """
     check_readable(path)
-    reader = pa.csv.read_csv if path.suffix.lower() == ".csv" else pa.parquet.read_table
     try:
-        table = reader(path)
+        if path.suffix.lower() == ".csv":
+            table = pa.csv.read_csv(
+                path,
+                read_options=pa.csv.ReadOptions(use_threads=False),  # its errors name the row
+                convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
+            )
+        else:
+            table = pa.parquet.read_table(path)
+        names = table.column_names
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadArray(
             f"file {show(path)}",
             found=" ".join(str(error).split())[:120],
             expected=f"a {path.suffix[1:].lower()} file that can be read",
         ) from None
-    for name in table.column_names:
-        if table.column_names.count(name) > 1:
+    for name in names:
+        if names.count(name) > 1:
             raise DuplicateName(
                 f"file {show(path)}",
                 found=f"two columns {show(name)}",

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,7 +48,8 @@ def arrays(n: int = 8, shadows: int = 4, classes: int = 3, m: int = 5) -> dict[s
 
 
 def saved(folder: Path, given: dict[str, np.ndarray]) -> Path:
-    np.savez(folder / "outputs.npz", **given)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # odd names of fields
+        np.savez(folder / "outputs.npz", **given)
     return folder / "outputs.npz"
 
 
@@ -285,8 +287,8 @@ BAD = [
         "members",
         lambda a: a.astype(int),
         BadArray,
-        "members: found dtype int64, expected bool. Convert with .astype(bool) once "
-        "you know that 1 means trained on.",
+        "members: found dtype int64, expected bool. Make it true and false, true for"
+        " trained on (in numpy: .astype(bool)).",
     ),
     ("members", lambda a: a[1:], BadArray, "members: found shape (7,), expected shape (8,)"),
     (
@@ -398,8 +400,8 @@ BAD = [
         "trained_on",
         lambda a: a.astype(np.uint8),
         BadArray,
-        "trained_on: found dtype uint8, expected bool. Convert with .astype(bool) "
-        "once you know that 1 means trained on.",
+        "trained_on: found dtype uint8, expected bool. Make it true and false, true "
+        "for trained on (in numpy: .astype(bool)).",
     ),
     (
         "auxiliary_outputs",
