@@ -16,8 +16,10 @@ from leakpro_html import formatting
 from leakpro_html.svg import CONTROL, GRID, INK, MEMBER, MUTED, SHADE, blank, inline, one_line
 
 WIDTH = 350
+_HEIGHT = 350
+_AXES = (0.16, 0.3, 0.79, 0.675)
 _ROW = 44
-_LABEL = 30
+_LABEL = 38
 
 
 @frozen(kw_only=True)
@@ -92,9 +94,8 @@ def _forest_row(axes: Axes, position: int, row: Row, right: float) -> None:
 
 def roc(name: str, label: str, curve: Curve, points: Sequence[Point]) -> Chart:
     """ROC on two logarithmic axes, with its band and the zone that n cannot resolve."""
-    height = 380
-    figure = blank(WIDTH, height)
-    axes = figure.add_axes((0.16, 0.275, 0.79, 0.7))
+    figure = blank(WIDTH, _HEIGHT)
+    axes = figure.add_axes(_AXES)
     least = _least(curve)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -200,9 +201,8 @@ def _describe(point: Point) -> str:
 
 def histogram(name: str, label: str, shares: Histogram) -> Chart:
     """Claims of members and non-members, in shares per bin."""
-    height = 380
-    figure = blank(WIDTH, height)
-    axes = figure.add_axes((0.16, 0.275, 0.79, 0.7))
+    figure = blank(WIDTH, _HEIGHT)
+    axes = figure.add_axes(_AXES)
     axes.stairs(
         shares.control,
         shares.edges,
@@ -241,9 +241,8 @@ def histogram(name: str, label: str, shares: Histogram) -> Chart:
 
 def strength(name: str, label: str, curve: Sequence[StrengthPoint], rising: bool) -> Chart:
     """The attack's strength against the number of shadow models."""
-    height = 380
-    figure = blank(WIDTH, height)
-    axes = figure.add_axes((0.16, 0.275, 0.79, 0.7))
+    figure = blank(WIDTH, _HEIGHT)
+    axes = figure.add_axes(_AXES)
     places = range(len(curve))
     values = [p.tpr.value for p in curve]
     below = [max(p.tpr.value - p.tpr.low, 0) for p in curve]
@@ -275,7 +274,7 @@ def strength(name: str, label: str, curve: Sequence[StrengthPoint], rising: bool
 def _legend(figure: Figure) -> None:
     figure.legend(
         loc="upper center",
-        bbox_to_anchor=(0.5, 0.175),
+        bbox_to_anchor=(0.5, 0.19),
         ncols=2,
         handlelength=1.8,
         columnspacing=1.4,

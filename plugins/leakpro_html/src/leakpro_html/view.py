@@ -12,6 +12,7 @@ from leakpro_core.report import (
     LEAKS,
     AttackResult,
     Card,
+    Exclusion,
     Finding,
     Point,
     RiskReport,
@@ -25,7 +26,7 @@ PRIORS = (
     (0.1, "every tenth person is"),
     (0.01, "one in a hundred is"),
 )
-_ROWS_PER_CHART = 20  # what fits on a printed page
+_ROWS_PER_CHART = 12  # half a printed page, a screen of a phone
 
 
 @frozen(kw_only=True)
@@ -53,12 +54,17 @@ class AttackView:
 
 @frozen(kw_only=True)
 class FindingView:
-    """A finding, and the flagging points of the attack that it calls best."""
+    """A finding, and which of its figures may stand beside its word.
+
+    points: flagging points of the best attack, where a leak was found; bounds: what could still
+    be flagged, where none was; conclusive: whether figures may be read at all.
+    """
 
     finding: Finding
     tone: str
+    conclusive: bool
     points: tuple[Point, ...]
-    whole: bool
+    bounds: tuple[Exclusion, ...]
 
 
 @frozen(kw_only=True)
@@ -126,15 +132,16 @@ def _adversary(report: RiskReport, number: int, card: Card) -> AdversaryView:
 
 
 def _finding(finding: Finding, attacks: list[AttackResult]) -> FindingView:
-    # Operating points are kept of whole attacks; those of the tenth are in its finding's words.
-    whole = finding.family == "membership"
-    best = [a for a in attacks if a.label == finding.best] if whole else []
-    shown = best if finding.word in LEAKS else []
+    leak = finding.word in LEAKS
+    conclusive = finding.word not in (Word.INVALID, Word.NOT_TESTED)
+    # The operating points of the report are those of all candidates, not of a tenth of them.
+    best = [a for a in attacks if a.label == finding.best and finding.family == "membership"]
     return FindingView(
         finding=finding,
         tone=words.TONE[finding.word],
-        points=tuple(p for a in shown for p in a.points if p.kind == "fpr"),
-        whole=whole,
+        conclusive=conclusive,
+        points=tuple(p for a in best for p in a.points if p.kind == "fpr") if leak else (),
+        bounds=finding.exclusion if conclusive and not leak else (),
     )
 
 

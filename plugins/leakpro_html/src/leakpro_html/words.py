@@ -112,8 +112,8 @@ GLOSSARY = (
     ),
     (
         "Placebo",
-        "A model that never saw the candidates, attacked in the same way. What the attack seems "
-        "to find there is no leak; it should find nothing.",
+        "A model that never saw the records in question, attacked in the same way. What the "
+        "attack seems to find there is no leak; it should find nothing.",
     ),
     (
         "Blind adversary",
@@ -132,6 +132,8 @@ GLOSSARY = (
     ),
     (
         "Most vulnerable tenth",
-        "The tenth of the records that the attack's own reference models mark as most exposed.",
+        "The tenth of the records that looks most exposed: those whose outputs change most in "
+        "shadow models trained on them or, without shadow models, those farthest from their "
+        "neighbours. It is chosen without looking at who is a member.",
     ),
 )
