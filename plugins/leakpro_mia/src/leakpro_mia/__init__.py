@@ -1,1 +1,1 @@
-"""Membership inference attacks over signals for LeakPro."""
+"""Membership inference attacks over signals, for LeakPro. ``plugin`` lists what it offers."""

@@ -1,0 +1,34 @@
+"""Ranks against a reference sample, and the figure by which choices are made on shadows."""
+
+import numpy as np
+from scipy.special import ndtri
+
+from leakpro_core.arrays import Bools, Floats
+
+_FPR = np.geomspace(0.002, 0.05, 15)
+
+
+def mid_rank(reference: Floats, values: Floats) -> Floats:
+    """Return the share of ``reference [m]`` below each value, ties by half; strictly in (0, 1)."""
+    ordered = np.sort(reference)
+    below = np.searchsorted(ordered, values, "left")
+    not_above = np.searchsorted(ordered, values, "right")
+    rank: Floats = (below + not_above + 1) / (2 * (len(ordered) + 1))
+    return rank
+
+
+def normal_score(reference: Floats, values: Floats) -> Floats:
+    """Return the normal quantile of the rank (van der Waerden): tails count more than ranks do."""
+    score: Floats = ndtri(mid_rank(reference, values))
+    return score
+
+
+def low_fpr_power(scores: Floats, members: Bools) -> float:
+    """Return the mean TPR over log-spaced FPR from .2% to 5%; NaN where an arm is empty."""
+    control, exposed = scores[~members], scores[members]
+    if not control.size or not exposed.size:
+        return float("nan")
+    place = len(control) - 1 - (_FPR * len(control)).astype(np.int64)
+    thresholds = np.sort(np.partition(control, place)[place])
+    below = np.searchsorted(thresholds, exposed, "left")  # thresholds strictly under each claim
+    return float(below.mean() / len(thresholds))
