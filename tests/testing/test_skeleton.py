@@ -1,0 +1,94 @@
+"""What ``leakpro plugins new`` writes is a plugin, as it stands."""
+
+import importlib.metadata
+import subprocess
+import sys
+import tomllib
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from leakpro_core.skeleton import write
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def written(tmp_path):
+    folder = tmp_path / "leakpro-myattack"
+    write("leakpro-myattack", folder)
+    return folder
+
+
+def test_the_attack_has_at_most_forty_lines(written):
+    lines = (written / "src" / "leakpro_myattack" / "attack.py").read_text().splitlines()
+    assert len(lines) <= 40
+
+
+def test_names_are_filled_in(written):
+    project = tomllib.loads((written / "pyproject.toml").read_text())
+    assert project["project"]["name"] == "leakpro-myattack"
+    assert project["project"]["entry-points"]["leakpro.v1"] == {
+        "myattack": "leakpro_myattack.plugin"
+    }
+    texts = [path.read_text() for path in written.rglob("*.*") if path.is_file()]
+    assert [text for text in texts if "$" in text] == []
+
+
+def test_the_written_code_is_tidy(written):
+    ruff = [sys.executable, "-m", "ruff"]
+    sh(*ruff, "format", "--isolated", "--line-length=100", "--check", ".", cwd=written)
+    rules = "--select=B,D1,E,F,I,N,NPY,PT,RUF,UP"
+    sh(*ruff, "check", "--isolated", "--line-length=100", rules, "--ignore=D103", ".", cwd=written)
+
+
+def sh(*command: object, cwd: Path) -> str:
+    run = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.mark.slow
+def test_a_third_party_builds_installs_tests_and_lists_its_attack(written, tmp_path):
+    """In an environment with leakpro-core alone, from wheels; libraries are those of this one."""
+    wheels, python = tmp_path / "wheels", tmp_path / "env" / "bin" / "python"
+    here = partial(sh, cwd=tmp_path)
+    for project in (ROOT, written):
+        build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", wheels]
+        here(*build, project)
+    here(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env")
+    install = ["-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "-q"]
+    here(sys.executable, *install, *sorted(wheels.glob("*.whl")))
+    borrow_libraries(Path(here(python, "-c", SITE).strip()))
+
+    assert str(tmp_path) in here(python, "-c", "import leakpro_core; print(leakpro_core.__file__)")
+    sh(python, "-m", "pytest", "-W", "error", cwd=written)
+
+    leakpro = python.with_name("leakpro")
+    (attack,) = [row for row in here(leakpro, "attacks").splitlines() if row.startswith("myattack")]
+    assert "leakpro-myattack 0.1.0" in attack
+    rows = [row.split()[0] for row in here(leakpro, "plugins", "list").splitlines() if row]
+    assert rows[-2:] == ["leakpro-core", "leakpro-myattack"]
+
+    registry = tmp_path / "registry.toml"
+    table = here(leakpro, "plugins", "pin", *wheels.glob("leakpro_myattack-*.whl"))
+    registry.write_text(f'schema = 1\nmode = "enforce"\n{table}')
+    assert "Nothing is wrong." in here(leakpro, "plugins", "check", "--registry", registry)
+
+
+SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
+
+
+def borrow_libraries(site: Path) -> None:
+    """Let another environment import this one's libraries, but none of LeakPro's own parts."""
+    for distribution in importlib.metadata.distributions():
+        if distribution.name.startswith("leakpro"):
+            continue
+        tops = {file.parts[0] for file in distribution.files or ()}
+        for top in tops - {"..", "__pycache__"}:
+            source, target = Path(str(distribution.locate_file(top))), site / top
+            if source.exists() and source.suffix != ".pth" and not target.exists():
+                target.symlink_to(source)
