@@ -114,7 +114,7 @@ def likelihood_low(rule: Rule, alpha: float) -> float:
 
     Over T targets each has bounds at ``alpha / T``, and the rates are means over these targets.
     Members count as drawn at random even where all were tested: see
-    ``docs/decisions/0007-rectangles.md``.
+    ``docs/decisions/0021-member-side.md``.
     """
     each = alpha / len(rule.tp)
     right, wrong = lower_bound(*rule.hits, each).mean(), upper_bound(*rule.misses, each).mean()

@@ -179,18 +179,19 @@ def tpr_at_fpr(
 ) -> OperatingPoint:
     """Return the highest TPR with at most ``floor(fpr * n)`` false positives.
 
-    Its interval is that of the true TPR at ``fpr``: see ``tpr_interval``.
+    Its limits are those of ``tpr_interval`` at ``1 - alpha / 2``, wide enough for each limit to
+    hold on its own at that level.
     """
     t = tally(scores, exposed)
     tp, fp = np.append(0, np.cumsum(t.exposed)), np.append(0, np.cumsum(t.control))
     last = int(np.searchsorted(fp, budget(fpr, t.nonmembers), side="right")) - 1
     # Of the thresholds with as many true positives, the one with the fewest false ones.
     at = int(np.searchsorted(tp, tp[last]))
-    low, high = (float(x[0]) for x in tpr_interval(t, [fpr], confidence))
+    alpha = 1.0 - confidence
+    low, high = (float(x[0]) for x in tpr_interval(t, [fpr], 1.0 - alpha / 2.0))
     threshold = None
     if tp[at] > 0:
         threshold = -math.inf if math.isnan(t.value[at - 1]) else float(t.value[at - 1])
-    alpha = 1.0 - confidence
     return OperatingPoint(
         tpr=float(tp[at]) / t.members,
         fpr=float(fp[at]) / t.nonmembers,
@@ -212,16 +213,18 @@ def tpr_interval(
 
     The k-th largest control claim of n has a true FPR of Beta(k, n + 1 - k). The lower limit
     counts members above the largest k that is certainly strict enough, the upper limit members at
-    or above the smallest k that is certainly loose enough; ``alpha / 4`` for each threshold and
-    each rate. Valid with ties. sampled: False where the exposed rounds are all there are, so that
+    or above the smallest k that is certainly loose enough; ``alpha / 2`` for each threshold and
+    each rate. Four such errors do not add up: what makes one likely makes another impossible, and
+    together they stay below alpha whatever the ROC (``docs/decisions/0022-tpr-interval.md``).
+    Valid with ties. sampled: False where the exposed rounds are all there are, so that
     their share at a threshold is exact and only the threshold's error remains.
     """
-    quarter = (1.0 - confidence) / 4.0
-    above, _ = exposed_beyond(t, strict_rank(fpr, t.nonmembers, quarter))
-    _, reached = exposed_beyond(t, loose_rank(fpr, t.nonmembers, quarter))
+    half = (1.0 - confidence) / 2.0
+    above, _ = exposed_beyond(t, strict_rank(fpr, t.nonmembers, half))
+    _, reached = exposed_beyond(t, loose_rank(fpr, t.nonmembers, half))
     if not sampled:
         return above / t.members, reached / t.members
-    return lower_bound(above, t.members, quarter), upper_bound(reached, t.members, quarter)
+    return lower_bound(above, t.members, half), upper_bound(reached, t.members, half)
 
 
 def tpr_upper(
