@@ -1,15 +1,18 @@
 """What ``leakpro plugins new`` writes is a plugin, as it stands."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 import tomllib
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from leakpro_core.skeleton import write
+from leakpro_core.testing.simulation import simulated_challenge
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +80,41 @@ def test_a_third_party_builds_installs_tests_and_lists_its_attack(written, tmp_p
     table = here(leakpro, "plugins", "pin", *wheels.glob("leakpro_myattack-*.whl"))
     registry.write_text(f'schema = 1\nmode = "enforce"\n{table}')
     assert "Nothing is wrong." in here(leakpro, "plugins", "check", "--registry", registry)
+
+    write_outputs(tmp_path / "outputs.npz")
+    (tmp_path / "audit.toml").write_text(PLAN)
+    audit = [leakpro, "audit", "audit.toml", "--out", "run", "--registry", "registry.toml"]
+    finished = subprocess.run(audit, cwd=tmp_path, capture_output=True, text=True, check=False)
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert finished.returncode == report["exit_code"]
+    (result,) = report["attacks"]
+    assert (result["attack"], result["plugin"]) == ("myattack", "leakpro-myattack")
+    assert result["status"] == "finished"
+    assert report["provenance"]["vetting"] == "enforce"
+
+
+PLAN = """
+schema = 1
+name = "a third party's attack"
+[target]
+loader = "arrays"
+path = "outputs.npz"
+[[attacks]]
+name = "myattack"
+"""
+
+
+def write_outputs(path: Path) -> None:
+    """Write the simulated outputs of a target that leaks, and of eight shadows."""
+    challenge, secret = simulated_challenge(0, records=400, raw_outputs=True)
+    np.savez(
+        path,
+        target_outputs=challenge.target.outputs,
+        shadow_outputs=challenge.shadows.outputs,
+        trained_on=challenge.trained_on,
+        labels=challenge.labels,
+        members=secret.members,
+    )
 
 
 SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
