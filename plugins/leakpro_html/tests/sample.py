@@ -547,6 +547,23 @@ def targets() -> RiskReport:
     )
 
 
+def _exact(rate: Estimate) -> Estimate:
+    return evolve(rate, low=rate.value, high=rate.value, method="all members counted")
+
+
+@cache
+def counted() -> RiskReport:
+    """All members were tested: their rates have no sampling error, those of others have."""
+    base = leak()
+    return evolve(
+        base,
+        attacks=tuple(
+            evolve(a, points=tuple(evolve(p, tpr=_exact(p.tpr)) for p in a.points))
+            for a in base.attacks
+        ),
+    )
+
+
 @cache
 def many() -> RiskReport:
     """Thirty attacks of one adversary."""
@@ -613,6 +630,7 @@ SAMPLES = (
     incomplete,
     smallest,
     targets,
+    counted,
     many,
     hostile,
 )

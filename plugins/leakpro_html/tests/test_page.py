@@ -184,6 +184,20 @@ def test_what_could_still_be_flagged_and_the_number_needed() -> None:
     assert "about 4,500 members and as many non-members are needed" in text
 
 
+def test_a_declared_rate_that_the_records_do_not_resolve_is_named() -> None:
+    text = Document(text_of(sample.inconclusive)).text
+    assert "FPR of 0.1% no attack has an operating point: 300 non-members" in text
+
+
+def test_what_was_counted_is_called_exact_and_the_range_is_that_of_the_mistakes() -> None:
+    report = sample.counted()
+    text = Document(page(report)).text
+    assert "exact" in text
+    point = next(p for p in report.attacks[-1].points if (p.kind, p.level) == ("fpr", 0.01))
+    hits = round(1000 * point.tpr.value / 10) * 10
+    assert f"Of 1,000 members, {hits} are flagged; of 1,000 non-members, 6 to 14 are" in text
+
+
 def test_failed_attacks_are_shown_with_their_reasons() -> None:
     text = Document(text_of(sample.incomplete)).text
     assert "ValueError: variance of no observations" in text

@@ -13,7 +13,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from leakpro_core.records import Estimate
 from leakpro_core.report import Curve, Histogram, Point, StrengthPoint
 from leakpro_html import formatting
-from leakpro_html.svg import CONTROL, GRID, INK, MEMBER, MUTED, SHADE, blank, inline, one_line
+from leakpro_html.svg import (
+    CONTROL,
+    GRID,
+    INK,
+    MEMBER,
+    MUTED,
+    OTHER,
+    SHADE,
+    blank,
+    inline,
+    one_line,
+)
 
 WIDTH = 350
 _HEIGHT = 350
@@ -37,6 +48,7 @@ class Row:
     label: str
     detected: bool
     tpr: Estimate
+    fpr: Estimate
     placebo: Estimate | None
     blind: Estimate | None
 
@@ -46,7 +58,7 @@ def overview(name: str, rows: Sequence[Row], fpr: float, tolerated: float) -> Ch
     height = 62 + _ROW * len(rows)
     figure = blank(WIDTH, height)
     axes = figure.add_axes((0.02, 26 / height, 0.95, 1 - 58 / height))
-    shown = [e for row in rows for e in (row.tpr, row.placebo, row.blind) if e is not None]
+    shown = [e for row in rows for e in (row.tpr, row.fpr, row.placebo, row.blind) if e is not None]
     right = min(1.0, 1.06 * max([tolerated, fpr, *(e.high for e in shown)]))
     axes.set_xlim(0, right)
     axes.set_ylim(len(rows), 0)
@@ -87,6 +99,8 @@ def _forest_row(axes: Axes, position: int, row: Row, right: float) -> None:
             low = line + (0.18 if marker == "s" else 0.36)
             axes.plot((other.low, other.high), (low, low), color=CONTROL, linewidth=1)
             axes.plot(other.value, low, marker, ms=4.5, mfc="white", mec=CONTROL, mew=1.1)
+    mistaken = (row.fpr.low, row.fpr.high)
+    axes.plot(mistaken, (line, line), color=OTHER, linewidth=7, solid_capstyle="butt", zorder=1)
     axes.plot((row.tpr.low, row.tpr.high), (line, line), color=MEMBER, linewidth=2.4)
     face = MEMBER if row.detected else "white"
     axes.plot(row.tpr.value, line, "o", ms=6, mfc=face, mec=MEMBER, mew=1.4)
@@ -101,7 +115,7 @@ def roc(name: str, label: str, curve: Curve, points: Sequence[Point]) -> Chart:
     axes.set_yscale("log")
     axes.set_xlim(least, 1)
     axes.set_ylim(least, 1)
-    axes.axvspan(least, curve.resolvable, facecolor=SHADE, hatch="///", edgecolor="#c3cad3", lw=0)
+    axes.axvspan(least, curve.resolvable, facecolor=SHADE, hatch="///", edgecolor=OTHER, lw=0)
     axes.plot((least, 1), (least, 1), color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
     axes.fill_between(
         [max(x, least / 10) for x in curve.band_fpr],

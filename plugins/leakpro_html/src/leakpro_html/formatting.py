@@ -26,9 +26,11 @@ def share(value: float, n: int) -> str:
 
 
 def share_range(low: float, high: float, n: int, joint: str = _DASH) -> str:
-    """Return an interval of a share, rounded outwards: ``6.2–7.7%``."""
+    """Return an interval of a share, rounded outwards: ``6.2–7.7%``; one share if it is exact."""
     if not (isfinite(low) and isfinite(high)):
         return UNKNOWN
+    if low == high:
+        return share(low, n)
     first = _plain(_percent(low, n, ROUND_FLOOR))
     second = _plain(_percent(high, n, ROUND_CEILING))
     unit = "" if joint == _DASH else "%"
@@ -49,8 +51,9 @@ def level(value: float) -> str:
 
 def per_thousand(low: float, high: float, n: int) -> str:
     """Return an interval of a share as people in a thousand, rounded outwards: ``62 to 77``."""
-    first = f"{(_percent(low, n, ROUND_FLOOR) * 10).normalize():f}"
-    second = f"{(_percent(high, n, ROUND_CEILING) * 10).normalize():f}"
+    exact = low == high
+    first = _thousandth(low, n, ROUND_HALF_EVEN if exact else ROUND_FLOOR)
+    second = _thousandth(high, n, ROUND_HALF_EVEN if exact else ROUND_CEILING)
     return first if first == second else f"{first} to {second}"
 
 
@@ -155,6 +158,10 @@ def _unit(value: float, n: int, rounding: str) -> str:
         return UNKNOWN
     step = Decimal("0.001") if n >= 1000 else Decimal("0.01")
     return str(Decimal(repr(value)).quantize(step, rounding=rounding))
+
+
+def _thousandth(value: float, n: int, rounding: str) -> str:
+    return f"{(_percent(value, n, rounding) * 10).normalize():f}"
 
 
 def _two_digits(value: int, rounding: str) -> int:

@@ -18,6 +18,7 @@ GRID = "#dde2e8"
 MEMBER = "#0b4f8a"
 CONTROL = "#b35900"
 SHADE = "#eceff3"
+OTHER = "#c3cad3"
 
 _STYLE: dict[str, object] = {
     "svg.fonttype": "none",  # text stays text: searchable, and set in the page's own font
@@ -45,7 +46,7 @@ _STYLE: dict[str, object] = {
     "text.color": INK,
     "text.parse_math": False,  # names in a plan may hold a dollar sign
     "lines.linewidth": 1.8,
-    "hatch.color": "#c3cad3",
+    "hatch.color": OTHER,
     "hatch.linewidth": 0.6,
 }
 _OWN_MACHINE = ("backend", "interactive", "toolbar", "timezone", "savefig.directory")

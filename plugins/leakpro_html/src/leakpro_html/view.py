@@ -69,12 +69,16 @@ class FindingView:
 
 @frozen(kw_only=True)
 class AdversaryView:
-    """An adversary with everything that was found for it."""
+    """An adversary with everything that was found for it.
+
+    unresolved: declared FPRs at which none of its attacks has an operating point.
+    """
 
     anchor: str
     card: Card
     findings: tuple[FindingView, ...]
     overview: tuple[charts.Chart, ...]
+    unresolved: tuple[float, ...]
     attacks: tuple[AttackView, ...]
     unfinished: tuple[AttackResult, ...]
 
@@ -114,6 +118,7 @@ def arrange(report: RiskReport) -> Page:
 def _adversary(report: RiskReport, number: int, card: Card) -> AdversaryView:
     attacks = [a for a in report.attacks if a.adversary == card.name]
     finished = [a for a in attacks if a.status == "finished"]
+    resolved = {p.level for a in finished for p in a.points if p.kind == "fpr"}
     return AdversaryView(
         anchor=f"adversary-{number}",
         card=card,
@@ -123,6 +128,7 @@ def _adversary(report: RiskReport, number: int, card: Card) -> AdversaryView:
             if finding.adversary == card.name
         ),
         overview=tuple(_overview(report, finished, f"overview-{number}")),
+        unresolved=tuple(f for f, _ in report.policy.tolerance if finished and f not in resolved),
         attacks=tuple(
             _attack(attack, f"attack-{number}-{position}")
             for position, attack in enumerate(finished, 1)
@@ -152,6 +158,7 @@ def _overview(report: RiskReport, attacks: list[AttackResult], name: str) -> Ite
                 label=attack.label,
                 detected=attack.detected,
                 tpr=point.tpr,
+                fpr=point.fpr,
                 placebo=point.placebo,
                 blind=point.blind,
             )
