@@ -7,11 +7,13 @@ from itertools import product
 from pathlib import Path
 
 from leakpro_core.assemble import assemble
+from leakpro_core.errors import LeakProError, PluginBroken
 from leakpro_core.journal import journal
+from leakpro_core.offers import ReporterOffer
 from leakpro_core.outlook import refuse_unplayable
 from leakpro_core.plan import Plan
 from leakpro_core.play import play, scene
-from leakpro_core.plugins import PluginSet
+from leakpro_core.plugins import Offered, PluginSet
 from leakpro_core.references import resolve
 from leakpro_core.rehearsal import load, rehearse
 from leakpro_core.report import RiskReport
@@ -81,18 +83,38 @@ def run(
 
 def render(plan: Plan, report: RiskReport, folder: Path) -> tuple[Path, ...]:
     """4 reporting: write the report in every format of the plan; return the files."""
-    files: list[Path] = []
-    for chosen in plan.reporters:
-        files += resolve(chosen.offered.offer.ref)(report, folder, chosen.options)
-    return tuple(files)
+    return _rendered(report, folder, [(c.offered, c.options) for c in plan.reporters])
 
 
 def render_again(folder: Path, formats: Sequence[str], plugins: PluginSet) -> tuple[Path, ...]:
     """Write the report of a finished run in the named formats, by each reporter's defaults."""
-    report = read_report(folder)
-    files: list[Path] = []
+    chosen = []
     for name in formats:
-        offer = plugins.reporter(name).offer
-        options = None if offer.options is None else resolve(offer.options)()
-        files += resolve(offer.ref)(report, folder, options)
+        offered = plugins.reporter(name)
+        options = offered.offer.options
+        chosen.append((offered, None if options is None else resolve(options)()))
+    return _rendered(read_report(folder), folder, chosen)
+
+
+def _rendered(
+    report: RiskReport,
+    folder: Path,
+    reporters: Sequence[tuple[Offered[ReporterOffer], object]],
+) -> tuple[Path, ...]:
+    """Write all formats; one that fails does not keep the others from being written."""
+    files: list[Path] = []
+    failed: PluginBroken | None = None
+    for offered, options in reporters:
+        try:
+            files += resolve(offered.offer.ref)(report, folder, options)
+        except LeakProError:
+            raise
+        except Exception as error:
+            failed = PluginBroken(
+                f"reporter {offered.offer.name!r} of {offered.plugin} failed",
+                found=f"{type(error).__name__}: {error}".splitlines()[0],
+                fix="Tell its author. The run is finished; leakpro report renders it again.",
+            )
+    if failed is not None:
+        raise failed
     return tuple(files)
