@@ -18,10 +18,11 @@ def plugin_lines(plugins: PluginSet) -> Iterator[str]:
     for kind in ("loaders", "trainers", "attacks", "reporters", "executors"):
         for offered in getattr(plugins, kind):
             offers.setdefault(offered.plugin, []).append(offered.offer.name)
-    rows = [("PLUGIN", "VERSION", "STATUS", "OFFERS")]
+    rows = [("PLUGIN", "VERSION", "STATUS", "CAPABILITIES", "OFFERS")]
     for plugin in plugins.plugins:
         names = ", ".join(dict.fromkeys(offers.get(plugin.name, ()))) or "-"
-        rows.append((plugin.name, plugin.version, plugin.status.value, names))
+        capabilities = ", ".join(plugin.capabilities) or "-"
+        rows.append((plugin.name, plugin.version, plugin.status.value, capabilities, names))
     yield from columns(rows)
     reasons = problem_lines(plugins)
     if reasons:

@@ -137,7 +137,7 @@ def test_what_pin_prints_is_a_registry_that_lets_the_plugin_run(installed, wheel
     assert (approval.approved_by, approval.approved_on) == ("dpo@example.org", date.today())
     listed = leakpro("plugins", "list", "--registry", registry, site=installed).stdout
     (line,) = [line for line in listed.splitlines() if line.startswith("leakpro-tiny")]
-    assert line.split() == ["leakpro-tiny", "1.0", "verified", "tiny"]
+    assert line.split() == ["leakpro-tiny", "1.0", "verified", "-", "tiny"]
     assert read(registry).sha256 in listed
 
 
