@@ -77,7 +77,7 @@ def per_target(rounds: pd.DataFrame, rates: np.ndarray) -> np.ndarray:
     """Return each target's mean TPR over the false positive rates."""
 
     def tpr(target: pd.DataFrame) -> float:
-        curve = roc(target["claim"], target["exposed"])
+        curve = roc(target["claim"], target["arm"] == "exposed")
         # The highest TPR with at most floor(rate * n) false positives.
         return float(curve.tpr[np.searchsorted(curve.fpr, rates + 1e-12, side="right") - 1].mean())
 
