@@ -14,20 +14,20 @@ ROOT = Path(__file__).parents[2]
 LEAKPRO = Path(sys.executable).with_name("leakpro")
 
 
-@pytest.fixture
-def examples(tmp_path):
-    shutil.copytree(
-        ROOT / "examples",
-        tmp_path / "examples",
-        ignore=shutil.ignore_patterns("*.npz", "*.npy", "*.safetensors", "__pycache__"),
-    )
-    return tmp_path / "examples"
-
-
 def run(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(part) for part in command], cwd=folder, capture_output=True, text=True, timeout=300
     )
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tutorial") / "examples"
+    made = shutil.ignore_patterns("*.npz", "*.npy", "*.safetensors", "__pycache__")
+    shutil.copytree(ROOT / "examples", folder, ignore=made)
+    assert run(sys.executable, "train.py", folder=folder / "own_model").returncode == 0
+    assert run(sys.executable, "record.py", folder=folder / "outputs").returncode == 0
+    return folder
 
 
 def audit(plan: Path, out: Path) -> None:
@@ -38,41 +38,32 @@ def audit(plan: Path, out: Path) -> None:
     assert {"finished", "not applicable"} >= {attack.status for attack in report.attacks}
 
 
-@pytest.mark.slow
-def test_a_model_of_ones_own_is_audited_as_the_tutorial_says(examples, tmp_path):
-    folder = examples / "own_model"
-    assert run(sys.executable, "train.py", folder=folder).returncode == 0
-    check = run(LEAKPRO, "check", folder / "audit.toml", folder=tmp_path)
-    assert check.returncode == 0, check.stdout + check.stderr
-    audit(folder / "audit.toml", tmp_path / "run")
+def check(plan: Path) -> None:
+    done = run(LEAKPRO, "check", plan, folder=plan.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
-def test_outputs_are_audited_as_the_tutorial_says(examples, tmp_path):
-    folder = examples / "outputs"
-    assert run(sys.executable, "record.py", folder=folder).returncode == 0
-    audit(folder / "audit.toml", tmp_path / "run")
+@pytest.mark.parametrize("name", ["own_model", "outputs"])
+def test_what_the_tutorial_audits_is_audited(examples, tmp_path, name):
+    audit(examples / name / "audit.toml", tmp_path / "run")
 
 
-@pytest.mark.parametrize(
-    "plan", ["digits/audit.toml", "own_model/realistic.toml", "own_model/one_attack.toml"]
-)
-def test_every_other_plan_of_the_examples_is_valid(examples, plan):
-    folder = examples / Path(plan).parent
-    if folder.name == "own_model":
-        assert run(sys.executable, "train.py", folder=folder).returncode == 0
-    check = run(LEAKPRO, "check", examples / plan, folder=folder)
-    assert check.returncode == 0, check.stdout + check.stderr
+@pytest.mark.parametrize("plan", ["digits/audit.toml", "own_model/realistic.toml"])
+def test_every_other_plan_of_the_tutorial_is_valid(examples, plan):
+    check(examples / plan)
+
+
+def test_the_plan_of_the_plugin_guide_is_valid(examples):
+    check(examples / "own_model" / "one_attack.toml")
 
 
 def test_the_plan_of_the_readme_is_valid_beside_the_files_of_the_example(examples):
-    folder = examples / "own_model"
-    assert run(sys.executable, "train.py", folder=folder).returncode == 0
     plans = re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     assert len(plans) == 1
-    (folder / "readme.toml").write_text(plans[0])
-    check = run(LEAKPRO, "check", folder / "readme.toml", folder=folder)
-    assert check.returncode == 0, check.stdout + check.stderr
+    readme = examples / "own_model" / "readme.toml"
+    readme.write_text(plans[0])
+    check(readme)
 
 
 def test_every_command_of_the_tutorial_names_a_plan_that_exists():

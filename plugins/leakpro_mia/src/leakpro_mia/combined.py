@@ -26,8 +26,8 @@ _MOST = 100_000
 class CombinedOptions:
     """Options of ``combined``.
 
-    temperature of the softmax in ``ratio``, above 0; a soft one keeps its tails apart;
-    weight of ``student``, in [0, 1]; chosen on the shadows where it is not given.
+    temperature: of the softmax in ``ratio``, above 0; a soft one keeps its tails apart;
+    weight: of ``student``, in [0, 1]; chosen on the shadows where it is not given.
     """
 
     temperature: float = field(default=2.0, validator=validators.gt(0.0))

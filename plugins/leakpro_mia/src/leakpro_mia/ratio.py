@@ -31,8 +31,9 @@ class RatioOptions:
     """Options of ``ratio``.
 
     mode: "online" uses both sides, "offline" only shadows trained without the record;
-    temperature of the softmax, above 0; a: how far the offline mean is trusted,
-    ``p = ((1 + a) p_out + (1 - a)) / 2``, in (0, 1]; chosen on the shadows where it is not given.
+    temperature: of the softmax, above 0;
+    a: how far the offline mean is trusted, ``p = ((1 + a) p_out + (1 - a)) / 2``, in (0, 1];
+    chosen on the shadows where it is not given.
     """
 
     mode: Literal["online", "offline"] = "online"

@@ -23,7 +23,7 @@ _NONE = 1e-9
 class StackedOptions:
     """Options of ``stacked``.
 
-    temperature of the softmax behind probabilities, above 0;
+    temperature: of the softmax behind probabilities, above 0;
     rows: pseudo-target records learned from at most, drawn at random;
     combined: share of the score of ``combined``, in units of spread: the trees' steps are coarse
     and noisy where few records lie.
