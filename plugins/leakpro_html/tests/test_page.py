@@ -181,7 +181,7 @@ def test_an_adversary_that_was_not_declared_is_said_to_be_missing() -> None:
 def test_what_could_still_be_flagged_and_the_number_needed() -> None:
     text = Document(text_of(sample.inconclusive)).text
     assert "up to 6% of members could still be flagged; the policy tolerates 3%" in text
-    assert "about 4,500 members and as many non-members are needed" in text
+    assert "FPR 0.1% 100% 1% no about 4,500" in text
 
 
 def test_a_declared_rate_that_the_records_do_not_resolve_is_named() -> None:

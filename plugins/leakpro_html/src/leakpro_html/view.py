@@ -85,12 +85,17 @@ class AdversaryView:
 
 @frozen(kw_only=True)
 class Page:
-    """A report arranged for the template. sides: "realistic" and "worst case", in this order."""
+    """A report arranged for the template.
+
+    sides: "realistic" and "worst case", in this order; exact: whether some rate was counted over
+    all members, and so has no interval.
+    """
 
     report: RiskReport
     sides: tuple[tuple[str, tuple[AdversaryView, ...]], ...]
     adversaries: tuple[AdversaryView, ...]
     unfinished: tuple[AttackResult, ...]
+    exact: bool
     meanings: tuple[tuple[Word, str], ...]
 
 
@@ -109,6 +114,7 @@ def arrange(report: RiskReport) -> Page:
         ),
         adversaries=adversaries,
         unfinished=tuple(a for view in adversaries for a in view.unfinished),
+        exact=any(p.tpr.low == p.tpr.high for a in report.attacks for p in a.points),
         meanings=tuple(
             (word, text.format(clear=clear, strong=strong)) for word, text in words.MEANING.items()
         ),
