@@ -21,7 +21,8 @@ class LeakProError(Exception):
         if expected:
             parts.append(f"expected {expected}")
         message = parts[0] + (": " + ", ".join(parts[1:]) if parts[1:] else "")
-        super().__init__(message + (f". {fix}" if fix else ""))
+        # Names of the user's may hold line breaks; the message is one line all the same.
+        super().__init__(" ".join((message + (f". {fix}" if fix else "")).splitlines()))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments do not survive pickling by default; errors cross process borders.
@@ -34,12 +35,18 @@ def _rebuild(
     return kind(what, found=found, expected=expected, fix=fix)
 
 
+_LISTED = 12
+
+
 def nearest(name: str, known: "list[str] | tuple[str, ...]") -> str:
     """Return ``did you mean 'x'?`` for the nearest known name, or the list of known names."""
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
-    return "Known: " + ", ".join(sorted(known)) + "." if known else "None is known."
+    if not known:
+        return "None is known."
+    listed, more = sorted(known)[:_LISTED], len(known) - _LISTED
+    return f"Known: {', '.join(listed)}" + (f" and {more} more." if more > 0 else ".")
 
 
 class MissingFile(LeakProError):

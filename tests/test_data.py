@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakpro_core.data import load
@@ -211,6 +211,7 @@ def test_an_auxiliary_table_is_encoded_alike(tmp_path: Path) -> None:
     assert people.labels.tolist() == [2, 1, 1, 2]
 
 
+@settings(deadline=None)
 @given(
     subjects=st.lists(st.integers(0, 9), min_size=6, max_size=40),
     members=st.lists(st.booleans(), min_size=40, max_size=40),
@@ -504,6 +505,7 @@ def test_a_function_that_returns_something_else(body: str, found: str, tmp_path:
     assert (NotAFactory, expected) == refusal(factory(tmp_path, body), draw=True)
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=100) | st.text(alphabet='a1,.\n"-', max_size=60).map(str.encode))
 def test_no_csv_gives_a_traceback(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("data") / "d.csv"

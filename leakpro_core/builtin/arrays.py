@@ -247,7 +247,11 @@ def _check_scale(outputs: Singles, what: str, kind: str) -> None:
     inside = bool(outputs.min() >= 0.0 and outputs.max() <= 1.0)
     if kind == "logits" and not (inside and outputs.shape[-1] > 1):
         return
-    sums = outputs.sum(axis=-1) if outputs.shape[-1] > 1 else np.ones(outputs.shape[:-1])
+    sums = (
+        outputs.sum(axis=-1, dtype=np.float64)
+        if outputs.shape[-1] > 1
+        else np.ones(outputs.shape[:-1])
+    )
     wrong = (np.abs(sums - 1.0) > _SUM_TOLERANCE).any(axis=1)
     if kind == "logits" and not wrong.any():
         raise BadArray(
@@ -259,9 +263,11 @@ def _check_scale(outputs: Singles, what: str, kind: str) -> None:
     if kind == "probabilities":
         wrong |= ((outputs < 0.0) | (outputs > 1.0)).any(axis=(1, 2))
         if wrong.any():
+            row = int(wrong.argmax())
+            low, high = outputs[row].min(), outputs[row].max()
             raise BadRecord(
-                f"{what}, record {int(wrong.argmax())}",
-                found=f"outputs {show(outputs[int(wrong.argmax()), 0].round(3).tolist())}",
+                f"{what}, record {row}",
+                found=f"outputs from {low:.3g} to {high:.3g} with the sum {sums[row].max():.3g}",
                 expected="probabilities, from 0 to 1 and with the sum 1",
                 fix='If they are logits, set outputs = "logits" in [target].',
             )

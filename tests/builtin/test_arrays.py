@@ -523,7 +523,8 @@ def test_probabilities_that_are_none_name_the_record(tmp_path: Path) -> None:
 
     assert (
         BadRecord,
-        "target_outputs, record 4: found outputs [0.5, 1.5, -1.0], expected probabilities, from 0 "
+        "target_outputs, record 4: found outputs from -1 to 1.5 with the sum 1, "
+        "expected probabilities, from 0 "
         'to 1 and with the sum 1. If they are logits, set outputs = "logits" in [target].',
     ) == refusal(saved(tmp_path, given), "probabilities")
 
