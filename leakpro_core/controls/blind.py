@@ -11,8 +11,9 @@ from attrs import frozen
 from scipy.stats import norm, rankdata
 
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, Singles, array
-from leakpro_core.controls.features import centred, describe, factorised, predicted
+from leakpro_core.controls.features import describe
 from leakpro_core.controls.permutation import p_value, rank_auc, rearranged
+from leakpro_core.controls.ridge import centred, factorised, predicted
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
 from leakpro_core.report import Control
@@ -152,7 +153,7 @@ def _control(found: Estimate, p: float, tail: bool, seen: bool, detectable: floa
         result="fail" if failed else "warn" if significant else "pass",
         statement=f"{said}{missing}.",
         estimate=found,
-        sensitivity=f"A difference of AUC {detectable:.3f} would have been seen in four cases out "
+        sensitivity=f"A blind AUC of {detectable:.3f} would have been seen in four cases out "
         "of five.",
     )
 

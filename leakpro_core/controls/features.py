@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from zlib import crc32
 
 import numpy as np
-from attrs import frozen
-from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import rankdata
 
 from leakpro_core.arrays import AnyArray, Ints, Singles
+from leakpro_core.controls.ridge import factorised, predicted
 
 WIDE = 512
 """Records of more columns than this are described by components and simple statistics."""
@@ -25,14 +25,6 @@ PRODUCTS = 640
 WORDS = 512
 
 
-@frozen
-class Fold:
-    """A fold's rows, and the Cholesky factor of the other folds' penalised Gram matrix."""
-
-    rows: Ints
-    factor: Singles
-
-
 def describe(
     records: AnyArray | None, labels: Ints, classes: int, *, modality: str, seed: int
 ) -> Singles:
@@ -40,21 +32,12 @@ def describe(
 
     records: ``[n, ...]`` or None (then the labels are all that is described).
     Blocks: labels; the columns themselves (wide records: principal components and simple
-    statistics); steps at their quantiles; how easily the label follows from the record;
-    leaves of random trees (Geurts 2006), for what only shows in combinations; columns by class.
+    statistics); steps and bins at their quantiles; how easily the label follows from the record;
+    products of two columns, and of a column and a class; leaves of random trees (Geurts 2006).
     """
     blocks = [_one_hot(labels, classes)]
     if records is not None:
-        columns = numbers(records, modality)
-        if columns.shape[1] > WIDE:
-            extra = [moments(records)] if columns.dtype != object else []
-            columns = np.hstack([components(columns, COMPONENTS, seed), *extra])
-        columns = standardised(columns)
-        ease = standardised(easiness(columns, labels, classes, seed))
-        steps = _steps(columns)
-        leaves = _leaves(np.hstack([columns, ease, blocks[0]]), seed)
-        blocks += [columns, steps, np.hstack([ease, _steps(ease)]), leaves]
-        blocks.append(_by_class(columns, steps, blocks[0]))
+        blocks += _of_records(records, labels, classes, blocks[0], modality, seed)
     scaled = [_unit(block) for block in blocks]
     kept = [block for block in scaled if block.shape[1]]
     if not kept:
@@ -114,52 +97,14 @@ def easiness(columns: Singles, labels: Ints, classes: int, seed: int) -> Singles
     target = np.eye(classes, dtype=np.float32)[labels]
     target -= target.mean(axis=0)
     folds = np.random.default_rng([seed, 1]).integers(0, 5, len(labels))
-    scores = ridge(columns, target, folds, penalty=10.0 + 0.01 * len(labels))
+    factors = factorised(columns, folds, penalty=10.0 + 0.01 * len(labels))
+    scores = predicted(columns, target, factors)
     rows = np.arange(len(labels))
     own = scores[rows, labels].copy()
     error = ((scores - target) ** 2).sum(axis=1)
     scores[rows, labels] = -np.inf
     margin = own - scores.max(axis=1) if classes > 1 else own
     return np.stack([margin, error], axis=1)
-
-
-def ridge(columns: Singles, targets: Singles, folds: Ints, *, penalty: float) -> Singles:
-    """Return out-of-fold predictions ``[n, c]`` of a ridge regression of every column of targets.
-
-    columns ``[n, p]`` and targets ``[n, c]``, both centred; folds ``[n]``.
-    """
-    return predicted(columns, targets, factorised(columns, folds, penalty))
-
-
-def factorised(columns: Singles, folds: Ints, penalty: float) -> list[Fold]:
-    """Return what all targets share: one factorisation for each number in folds ``[n]``."""
-    parts = [np.flatnonzero(folds == f) for f in np.unique(folds)]
-    grams = [columns[part].T @ columns[part] for part in parts]
-    whole = np.sum(grams, axis=0, dtype=np.float64) + penalty * np.eye(columns.shape[1])
-    return [
-        Fold(part, _cholesky((whole - gram).astype(np.float32)))
-        for part, gram in zip(parts, grams, strict=True)
-    ]
-
-
-def predicted(columns: Singles, targets: Singles, factors: list[Fold]) -> Singles:
-    """Return out-of-fold predictions ``[n, c]``: one solution of each fold serves all targets.
-
-    They are centred within each fold: a fold whose arm is over-represented pulls the others'
-    intercept the other way, which would read as anti-correlation.
-    """
-    moments = [columns[fold.rows].T @ targets[fold.rows] for fold in factors]
-    whole = np.sum(moments, axis=0)
-    result = np.empty(targets.shape, np.float32)
-    for fold, moment in zip(factors, moments, strict=True):
-        weights = cho_solve((fold.factor, False), whole - moment, check_finite=False)
-        values = columns[fold.rows] @ weights
-        result[fold.rows] = values - values.mean(axis=0)
-    return result
-
-
-def _cholesky(gram: Singles) -> Singles:
-    return np.asarray(cho_factor(gram, overwrite_a=True, check_finite=False)[0], np.float32)
 
 
 def _rows(n: int, step: int = 2000) -> Iterator[slice]:
@@ -221,16 +166,62 @@ def _moments(block: Singles) -> Singles:
     return np.stack(found, axis=1).astype(np.float32)
 
 
+def _of_records(
+    records: AnyArray, labels: Ints, classes: int, class_columns: Singles, modality: str, seed: int
+) -> list[Singles]:
+    columns = numbers(records, modality)
+    if columns.shape[1] > WIDE:
+        simple = [moments(records)] if records.dtype.kind in "biuf" and modality != "text" else []
+        columns = np.hstack([components(columns, COMPONENTS, seed), *simple])
+    columns = standardised(columns)
+    ease = standardised(easiness(columns, labels, classes, seed))
+    many = columns[:, [_values(column) > 2 for column in columns.T]]
+    steps = _steps(many)
+    return [
+        columns,
+        steps,
+        _bins(many),
+        np.hstack([ease, _steps(ease)]),
+        _by_class(columns, steps, class_columns),
+        _by_pair(many),
+        _leaves(np.hstack([columns, ease, class_columns]), seed),
+    ]
+
+
 def _steps(columns: Singles) -> Singles:
-    """Return steps at quantiles: 1 above, 0 below; columns of two values have none."""
-    many = [j for j in range(columns.shape[1]) if _values(columns[:, j]) > 2]
-    if not many:
-        return columns[:, :0]
-    count = int(np.clip(STEPS // len(many), 1, 15))
-    levels = np.arange(1, count + 1) / (count + 1)
-    edges = np.quantile(columns[:, many], levels, axis=0)
-    above = columns[:, many][:, None, :] > edges[None]
+    """Return for each column steps at its quantiles: 1 above, 0 below."""
+    if not columns.shape[1]:
+        return columns
+    count = int(np.clip(STEPS // columns.shape[1], 1, 15))
+    above = columns[:, None, :] > _quantiles(columns, count)
     return standardised(above.reshape(len(columns), -1).astype(np.float32))
+
+
+def _bins(columns: Singles) -> Singles:
+    """Return for each column which fifth and which tenth a record lies in."""
+    if not 0 < columns.shape[1] <= STEPS // 10:
+        return columns[:, :0]
+    blocks = []
+    for count in (5, 10):
+        code = (columns[:, None, :] > _quantiles(columns, count - 1)).sum(axis=1)
+        inside = code[:, :, None] == np.arange(count)
+        blocks.append(inside.reshape(len(columns), -1).astype(np.float32))
+    return standardised(np.hstack(blocks))
+
+
+def _by_pair(columns: Singles) -> Singles:
+    """Return products of two columns' ranks, as far as they stay few."""
+    first, second = np.triu_indices(columns.shape[1], 1)
+    if not 0 < len(first) <= PRODUCTS:
+        return columns[:, :0]
+    ranks = standardised(rankdata(columns, axis=0).astype(np.float32))
+    return standardised(ranks[:, first] * ranks[:, second])
+
+
+def _quantiles(columns: Singles, count: int) -> Singles:
+    """Return ``count`` inner quantiles of each column, ``[count, d]``."""
+    inner = np.arange(1, count + 1) / (count + 1)
+    return np.asarray(np.quantile(columns, inner, axis=0), np.float32)
 
 
 def _by_class(columns: Singles, steps: Singles, classes: Singles) -> Singles:
@@ -255,10 +246,3 @@ def _leaves(columns: Singles, seed: int) -> Singles:
         TREES, max_depth=DEPTH, sparse_output=False, random_state=seed, n_jobs=1
     )
     return standardised(trees.fit_transform(columns).astype(np.float32))
-
-
-def centred(bits: AnyArray) -> Singles:
-    """Return bits ``[n, c]`` minus each column's mean."""
-    values = bits.astype(np.float32)
-    result: Singles = values - values.mean(axis=0)
-    return result
