@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tiny import TODAY, Case
 
+from leakpro_core.builtin.local import LocalOptions, execute
 from leakpro_core.errors import LeakProError, PluginRefused, RegistryMalformed
 from leakpro_core.loading import Status
 from leakpro_core.plugins import PluginSet
@@ -18,6 +19,8 @@ from leakpro_core.references import resolve
 from leakpro_core.testing.wheels import install_wheel, write_wheel
 from leakpro_core.vetting import Registry, enter_worker, for_workers
 from leakpro_core.vetting.finder import VerifiedFinder
+from leakpro_core.vetting.pin import pin
+from leakpro_core.work import Work
 
 
 def forged(case: Case) -> str:
@@ -44,7 +47,8 @@ def test_forged_byte_code_is_never_run(case):
     assert case.canary.read_text() == "approved"
 
 
-def test_byte_code_is_not_written_either(case, loaded):
+def test_byte_code_is_not_written_either(case, loaded, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     resolve(loaded.attack("tiny").offer.ref)
     assert list(case.package.rglob("*.pyc")) == []
 
@@ -138,8 +142,6 @@ def test_a_folder_without_init_is_a_package(case):
     )
     site = case.folder / "site2"
     install_wheel(wheel, site)
-    from leakpro_core.vetting.pin import pin
-
     approval = pin(str(wheel), by="", today=TODAY, expires=None)
     changes = {"version": "2.0", "sha256": approval.sha256, "hooks": ()}
     plugins = PluginSet.find(case.registry(**changes), path=[str(site)], today=TODAY)
@@ -173,10 +175,7 @@ def test_without_a_registry_no_finder_is_left(case, loaded):
 
 
 def serve(vetting):
-    """What a worker does with a unit of work, by the real local executor."""
-    from leakpro_core.builtin.local import LocalOptions, execute
-    from leakpro_core.work import Work
-
+    """Do a unit of work in a spawned process, by the real local executor."""
     work = Work(ref="tiny_plugin.work:work", arguments=(4,), vetting=vetting)
     return dict(execute([work], LocalOptions(workers=1), run=None))
 
