@@ -42,7 +42,7 @@ def test_the_installed_plugin_gives_the_same_table(wheel, tmp_path):
 
 def test_a_name_that_is_not_installed(wheel, tmp_path):
     install_wheel(wheel, tmp_path / "site")
-    with pytest.raises(UnknownName, match="Did you mean 'leakpro-tiny'?"):
+    with pytest.raises(UnknownName, match="Did you mean 'leakpro-tiny'"):
         approve("leakpro-tony", path=[str(tmp_path / "site")])
 
 
