@@ -104,7 +104,7 @@ def assemble(
         findings=tuple(findings),
         attacks=attacks,
         controls=tuple(controls),
-        not_tested=_not_tested(plugins, played),
+        not_tested=_not_tested(plugins, played, controls),
         limits=_LIMITS + loaded.release.notes,
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
@@ -202,7 +202,7 @@ def _incomplete(
 
 
 def _not_tested(
-    plugins: PluginSet, played: Sequence[tuple[Scene, Played]]
+    plugins: PluginSet, played: Sequence[tuple[Scene, Played]], controls: Sequence[Control]
 ) -> tuple[NotTested, ...]:
     skipped = [
         NotTested(
@@ -221,4 +221,13 @@ def _not_tested(
         )
         for p in plugins.problems
     ]
-    return (*skipped, *refused, *_UNTRIED)
+    unguarded = [
+        NotTested(
+            means=f"validity control: {c.name}",
+            reason=c.statement,
+            consequence="What it guards against is not ruled out.",
+        )
+        for c in controls
+        if c.result == "not run"
+    ]
+    return (*skipped, *refused, *unguarded, *_UNTRIED)

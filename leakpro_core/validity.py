@@ -89,7 +89,7 @@ def before(plan: Plan, cast: Cast, strength: AnyArray, *, seed: int, log: Log) -
         blind[:, ordinary] = found.claims
         controls.append(found.control)
     else:
-        controls.append(_not_run("blind adversary", "the plan switched it off"))
+        controls.append(_not_run("blind adversary", "The plan switched it off"))
     lens = next(iter(cast.shadows), None)
     margin = None if lens is None or not len(cast.pair) else cast.shadows[lens].margin.mean(axis=2)
     tenth = np.zeros(len(strength), bool)
@@ -129,7 +129,7 @@ def after(
         }
         if not claims:
             controls.append(
-                _not_run("placebo target", "there is no held-out shadow to score", adversary.name)
+                _not_run("placebo target", "There is no held-out shadow to score", adversary.name)
             )
             continue
         unseen = ~cast.trained_on[scenes[0].placebos]
@@ -155,7 +155,7 @@ def _canaries(
     seed: int,
 ) -> Control:
     if not (valid.strength > 0).any():
-        return _not_run("canaries", "canaries can be planted only where LeakPro trains the targets")
+        return _not_run("canaries", "They can be planted only where LeakPro trains the targets")
     shape = (len(cast.members), cast.candidates)
     claims = {}
     for one, result in played:
@@ -169,6 +169,4 @@ def _canaries(
 
 
 def _not_run(name: str, reason: str, adversary: str = "") -> Control:
-    return Control(
-        name=name, result="not run", statement=f"Not run: {reason}.", adversary=adversary
-    )
+    return Control(name=name, result="not run", statement=f"{reason}.", adversary=adversary)

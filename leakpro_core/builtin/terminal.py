@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leakpro_core.records import Estimate
-from leakpro_core.report import AttackResult, RiskReport
+from leakpro_core.report import AttackResult, Point, RiskReport
 from leakpro_core.store import write_atomic
 
 WIDTH = 100
@@ -41,7 +41,7 @@ def _head(console: Console, report: RiskReport) -> None:
 def _attacks(console: Console, report: RiskReport) -> None:
     levels = [f for f, _ in sorted(report.policy.tolerance, reverse=True)]
     several = len(report.adversaries) > 1
-    rates = (f"TPR where FPR <= {f:.4g}" for f in levels)
+    rates = (f"TPR; FPR (aim {f:.4g})" for f in levels)
     table = Table("attack", "AUC", *rates, "L", "p", box=None)
     for attack in report.attacks:
         name = f"{attack.label}, {attack.adversary}" if several else attack.label
@@ -53,9 +53,8 @@ def _attacks(console: Console, report: RiskReport) -> None:
     confidence = report.policy.confidence
     console.print(
         Text(
-            f"Intervals at {confidence:.0%}. A TPR is that of a threshold that flags so many "
-            "non-members here; its own FPR has an interval too (report.json). L: how many times "
-            "likelier a flag makes membership in odds, lower bound; p: over all attacks together."
+            f"Intervals at {confidence:.0%}; a TPR and an FPR belong to one threshold. L: how many "
+            "times likelier a flag makes membership in odds, lower bound; p: over all attacks."
         )
     )
     console.print()
@@ -64,10 +63,14 @@ def _attacks(console: Console, report: RiskReport) -> None:
 def _figures(attack: AttackResult, levels: list[float]) -> list[str]:
     by_level = {p.level: p for p in attack.points if p.kind == "fpr"}
     cells = [_interval(attack.auc)]
-    cells += [_interval(by_level[f].tpr) if f in by_level else "not resolvable" for f in levels]
+    cells += [_pair(by_level[f]) if f in by_level else "not resolvable" for f in levels]
     p = "" if attack.p_value is None else f"{attack.p_value:.3f}"
     p = "<0.001" if p == "0.000" else p
     return [*cells, f"{attack.strength:.2f}", p]
+
+
+def _pair(point: Point) -> str:
+    return f"{_interval(point.tpr)}\n{_interval(point.fpr)}"
 
 
 def _interval(estimate: Estimate | None) -> str:
@@ -78,7 +81,7 @@ def _interval(estimate: Estimate | None) -> str:
 
 def _controls(console: Console, report: RiskReport) -> None:
     for control in report.controls:
-        console.print(Text(f"{control.result:>7}  {control.name}: {control.statement}"))
+        console.print(Text(f"{control.name}: {control.result}. {control.statement}"))
     if report.not_tested:
         console.print()
         for item in report.not_tested:
