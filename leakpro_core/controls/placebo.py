@@ -114,29 +114,36 @@ def placebo_control(results: Mapping[str, PlaceboResult], policy: Policy) -> Con
             result="not run",
             statement="Not run: no held-out model has both members and non-members left to score.",
         )
-    worst = min(results, key=lambda a: (results[a].p_value, -abs(results[a].auc.value - 0.5), a))
-    found = results[worst]
-    failed = any(r.invalid for r in results.values())
-    if failed:
-        worst = next(
-            a for a in sorted(results, key=lambda a: results[a].p_value) if results[a].invalid
-        )
-        found = results[worst]
-    said = (
-        "Members and non-members differ by themselves: attacks tell them apart on a model that "
-        "was trained on none of them, so their success on the target proves nothing"
-        if failed
-        else "Attacks tell members and non-members apart slightly on a model that was trained on "
-        "none of them, so a weak leak cannot be told from a difference between the groups"
-        if found.significant
-        else "On models that were trained on none of the records, the attacks cannot tell members "
-        "and non-members apart"
+    invalid = [attack for attack, found in results.items() if found.invalid]
+    worst = min(
+        invalid or results,
+        key=lambda a: (results[a].p_value, -abs(results[a].auc.value - 0.5), a),
     )
+    found = results[worst]
+    if invalid:
+        result = "fail"
+        said = (
+            "Members and non-members differ by themselves: attacks tell them apart on models that "
+            f"were trained on none of them, so success on the target proves nothing ({worst} most)"
+        )
+    elif found.significant:
+        result = "warn"
+        said = (
+            "Attacks tell members and non-members apart slightly on models that were trained on "
+            "none of them, so a weak leak cannot be told from a difference between the groups "
+            f"({worst} most)"
+        )
+    else:
+        result = "pass"
+        said = (
+            "On models that were trained on none of the records, the attacks cannot tell members "
+            "and non-members apart"
+        )
     least = max(r.detectable for r in results.values())
     return Control(
         name=name,
-        result="fail" if failed else "warn" if found.significant else "pass",
-        statement=f"{said}{f' (farthest off: {worst})' if found.significant else ''}.",
+        result=result,
+        statement=f"{said}.",
         estimate=found.auc,
         sensitivity=f"An AUC of {0.5 + least:.3f} or {0.5 - least:.3f} would have been seen in "
         "four cases out of five.",
