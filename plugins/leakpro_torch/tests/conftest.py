@@ -1,14 +1,12 @@
 """Digits as a training set, a run, and a user's module of factories and train functions."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from attrs import frozen
 from sklearn.datasets import load_digits
 
 from leakpro_core.records import TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath
+from leakpro_core.testing.conformance import PlainRun
 
 MY_MODELS = """
 import torch
@@ -89,23 +87,9 @@ not_callable = 3
 """
 
 
-@frozen
-class _Log:
-    def debug(self, event: str, **values: object) -> None: ...
-    def info(self, event: str, **values: object) -> None: ...
-    def warning(self, event: str, **values: object) -> None: ...
-
-
-@frozen
-class _Run:
-    scratch: Path
-    seed: int = 3
-    log: _Log = _Log()
-
-
 @pytest.fixture
 def run(tmp_path):
-    return _Run(tmp_path)
+    return PlainRun(seed=3, scratch=tmp_path)
 
 
 @pytest.fixture(scope="session")
