@@ -1,18 +1,20 @@
 """The judge's measurements: every attack, adversary and family of an audit at once."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from attrs import frozen
 
 from leakpro_core.judge.describe import area, curve, histogram, lowest
 from leakpro_core.judge.detection import permutation_p
-from leakpro_core.judge.points import Rule, exclusions, point, reach, rules, smallest_alpha
+from leakpro_core.judge.points import Needed, Rule, exclusions, point, reach, rules, smallest_alpha
 from leakpro_core.judge.rounds import Rounds, Sample, tabulate
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
 from leakpro_core.report import Curve, Exclusion, Histogram, Point
 from leakpro_core.seeds import spawn
 from leakpro_core.statistics.intervals import Interval
+from leakpro_core.statistics.power import records_needed
 
 
 @frozen(kw_only=True)
@@ -61,6 +63,12 @@ def judge(
     found = [rules(sample, policy) for sample in table.samples]
     chance = permutation_p(table, found, spawn(seed, "judge"))
     shares = _shares(rounds, policy)
+    sampled = sampling != "all"
+
+    @cache
+    def needed(fpr: float, tolerated: float, confidence: float) -> int:
+        return records_needed(fpr, tolerated, confidence, sampled=sampled)
+
     judged = []
     for sample, points, p in zip(table.samples, found, chance, strict=True):
         mine = [
@@ -72,7 +80,7 @@ def judge(
         part = shares[_key(sample)] / (2 * max(1, sum(mine)))
         attacks = sum(r.adversary == sample.adversary for r in rounds)
         judged.append(
-            _measured(sample, points, policy, float(p), part, attacks, sampled=sampling != "all")
+            _measured(sample, points, policy, float(p), part, attacks, needed, sampled=sampled)
         )
     return tuple(judged)
 
@@ -84,6 +92,7 @@ def _measured(
     chance: float,
     part: float,
     attacks: int,
+    needed: Needed,
     *,
     sampled: bool,
 ) -> Judged:
@@ -102,7 +111,7 @@ def _measured(
         nonmembers=sample.nonmembers,
         auc=area(sample, policy.confidence),
         points=shown,
-        exclusion=exclusions(sample, policy, sampled=sampled),
+        exclusion=exclusions(sample, policy, needed, sampled=sampled),
         detected=p_value <= alpha,
         p_value=p_value,
         # A mirror flag clears people; the words speak of those flagged as members.

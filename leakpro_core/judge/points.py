@@ -1,6 +1,6 @@
 """Operating points, fixed before the run: rules, their rates, bounds and what they exclude."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -16,7 +16,6 @@ from leakpro_core.statistics.intervals import (
     mean_interval,
     upper_bound,
 )
-from leakpro_core.statistics.power import records_needed
 from leakpro_core.statistics.roc import Tally, budget, tpr_interval, tpr_upper
 
 WIDE = 0.1
@@ -27,6 +26,9 @@ MIRROR = (0.01, 0.1)
 
 PROCEDURE = 5
 """From so many targets on, displayed intervals speak of the procedure."""
+
+Needed = Callable[[float, float, float], int]
+"""``records_needed`` of an FPR, what is tolerated there and a confidence."""
 
 
 @frozen(kw_only=True)
@@ -213,7 +215,9 @@ def _flipped(rate: Estimate) -> Estimate:
     )
 
 
-def exclusions(sample: Sample, policy: Policy, *, sampled: bool) -> tuple[Exclusion, ...]:
+def exclusions(
+    sample: Sample, policy: Policy, needed: Needed, *, sampled: bool
+) -> tuple[Exclusion, ...]:
     """Return, for every declared FPR, the upper bound of the TPR of this attack.
 
     Half of alpha for the threshold and half for the rate, shared evenly among the targets. No
@@ -228,9 +232,7 @@ def exclusions(sample: Sample, policy: Policy, *, sampled: bool) -> tuple[Exclus
             fpr=f,
             high=float(high),
             tolerated=tolerated,
-            needed=None
-            if high <= tolerated
-            else records_needed(f, tolerated, 1.0 - alpha / targets, sampled=sampled),
+            needed=None if high <= tolerated else needed(f, tolerated, 1.0 - alpha / targets),
         )
         for (f, tolerated), high in zip(declared, np.mean(bounds, axis=0), strict=True)
     )

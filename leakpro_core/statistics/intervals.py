@@ -8,9 +8,10 @@ import math
 import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import bdtr, bdtrik, betaincinv, ndtri, stdtrit
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @frozen
@@ -40,6 +41,19 @@ def upper_bound(successes: ArrayLike, trials: ArrayLike, alpha: ArrayLike) -> Fl
     """
     k, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
     return 1.0 - lower_bound(n - k, n, alpha)
+
+
+def binomial_quantile(probability: float, trials: int, rate: ArrayLike) -> Ints:
+    """Return the smallest k with ``P[Bin(trials, rate) <= k] >= probability``, elementwise.
+
+    What ``scipy.stats.binom.ppf`` returns, many times faster on short arrays.
+    """
+    p = np.asarray(rate, np.float64)
+    inside = np.clip(p, 1e-300, 1.0 - 1e-15)
+    k = np.maximum(np.ceil(bdtrik(probability, trials, inside)), 0.0)
+    k = np.where((k > 0) & (bdtr(np.maximum(k - 1, 0), trials, inside) >= probability), k - 1, k)
+    k = np.where(bdtr(k, trials, inside) < probability, np.minimum(k + 1, trials), k)
+    return np.where(p <= 0.0, 0, np.where(p >= 1.0, trials, k)).astype(np.int64)
 
 
 def clopper_pearson(

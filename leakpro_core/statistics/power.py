@@ -3,9 +3,9 @@
 import math
 
 from scipy.special import bdtr
-from scipy.stats import binom, hypergeom
+from scipy.stats import hypergeom
 
-from leakpro_core.statistics.roc import loose_rank
+from leakpro_core.statistics.roc import loose_rank, strict_rank
 
 
 def trials_to_exclude(rate: float, successes: int = 0, confidence: float = 0.95) -> int:
@@ -59,8 +59,8 @@ def _chance(n: int, fpr: float, tolerated: float, alpha: float, sampled: bool) -
     if rank > n:
         return 0.0
     if sampled:
-        most = int(binom.ppf(alpha / 2.0, n, tolerated))
-        most = most if binom.cdf(most, n, tolerated) <= alpha / 2.0 else most - 1
+        # The most members whose Clopper-Pearson bound is still within what is tolerated.
+        most = int(strict_rank([tolerated], n, alpha / 2.0)[0]) - 1
     else:
         most = math.floor(tolerated * n + 1e-12)
     if most < 0:

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtri
-from scipy.stats import binom
+from scipy.special import bdtr, expit, logit, ndtri
 
 from leakpro_core.records import Estimate
-from leakpro_core.statistics.intervals import lower_bound, upper_bound
+from leakpro_core.statistics.intervals import binomial_quantile, lower_bound, upper_bound
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -248,9 +247,8 @@ def strict_rank(fpr: ArrayLike, n: int, alpha: float) -> Ints:
     With probability ``1 - alpha`` at least: ``Beta^-1(1 - alpha; k, n + 1 - k) <= fpr``, which is
     ``P[Bin(n, fpr) <= k - 1] <= alpha``.
     """
-    f = np.asarray(fpr, np.float64)
-    k = np.asarray(binom.ppf(alpha, n, f), np.int64)
-    return np.where(binom.cdf(k, n, f) <= alpha, k + 1, k)
+    k = binomial_quantile(alpha, n, fpr)
+    return np.where(bdtr(k, n, np.asarray(fpr, np.float64)) <= alpha, k + 1, k)
 
 
 def loose_rank(fpr: ArrayLike, n: int, alpha: float) -> Ints:
@@ -259,8 +257,7 @@ def loose_rank(fpr: ArrayLike, n: int, alpha: float) -> Ints:
     With probability ``1 - alpha`` at least: ``Beta^-1(alpha; k, n + 1 - k) >= fpr``, which is
     ``P[Bin(n, fpr) <= k - 1] >= 1 - alpha``.
     """
-    f = np.asarray(fpr, np.float64)
-    return np.asarray(binom.isf(alpha, n, f), np.int64) + 1
+    return binomial_quantile(1.0 - alpha, n, fpr) + 1
 
 
 def exposed_beyond(t: Tally, rank: Ints) -> tuple[Ints, Ints]:

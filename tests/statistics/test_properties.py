@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from leakpro_core.statistics import (
     auc,
@@ -26,7 +27,7 @@ from leakpro_core.statistics import (
     trials_to_exclude,
     wilson,
 )
-from leakpro_core.statistics.intervals import mean_interval
+from leakpro_core.statistics.intervals import binomial_quantile, mean_interval
 from leakpro_core.statistics.power import records_needed
 from leakpro_core.statistics.roc import tally, tpr_upper
 
@@ -272,3 +273,15 @@ def test_knowing_all_members_needs_fewer_records():
 def test_counts_that_cannot_be_are_refused(call):
     with pytest.raises(ValueError, match=r"\d|side"):
         call()
+
+
+@given(
+    st.integers(1, 5000),
+    st.sampled_from([0.0, 1e-4, 0.01, 0.3, 0.999, 1.0]),
+    st.sampled_from([1e-6, 0.0125, 0.05, 0.5, 0.975, 1 - 1e-6]),
+)
+def test_binomial_quantile_is_the_smallest_count_that_reaches_the_probability(n, rate, p):
+    k = int(binomial_quantile(p, n, rate))
+    assert 0 <= k <= n
+    assert binom.cdf(k, n, rate) >= p - 1e-12
+    assert k == 0 or binom.cdf(k - 1, n, rate) < p + 1e-12
