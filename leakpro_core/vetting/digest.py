@@ -124,8 +124,9 @@ def _sort_out(
             # Two spellings of one path, or a line break in one, would make digests ambiguous.
             flaws.append((Reason.NO_RECORD, f"the path {path!r}"))
         elif path.startswith("/") or ".." in parts:
-            # An installer writes a script for each entry point; all else came from .data/
-            if PurePosixPath(path).name.removesuffix(".exe") not in scripts:
+            # An installer writes scripts of entry points there, and byte-code where
+            # PYTHONPYCACHEPREFIX says; all else came from .data/
+            if not path.endswith(".pyc") and parts[-1].removesuffix(".exe") not in scripts:
                 flaws.append((Reason.DATA, path))
         elif parts[0].lower().endswith(".data"):
             flaws.append((Reason.DATA, path))

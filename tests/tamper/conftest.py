@@ -26,6 +26,8 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     info = install_wheel(wheel, site)
     approval = pin(str(wheel), by="privacy-office@example.org", today=TODAY, expires=None)
     monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
     modules, finders = set(sys.modules), list(sys.meta_path)
     yield Case(folder=tmp_path, site=site, wheel=wheel, info=info, approval=approval)
     sys.meta_path[:] = finders

@@ -215,9 +215,7 @@ def test_a_worker_refuses_a_plugin_that_is_gone(case, loaded):
         enter_worker(vetting)
 
 
-def test_workers_keep_byte_code_in_a_private_folder(case, loaded, monkeypatch):
-    monkeypatch.setattr(sys, "pycache_prefix", None)
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
+def test_workers_keep_byte_code_in_a_private_folder(case, loaded):
     vetting = for_workers(loaded)
     enter_worker(vetting)
     folder = Path(sys.pycache_prefix)
