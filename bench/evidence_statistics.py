@@ -198,13 +198,13 @@ def tpr_limits(mu: float, fpr: float, n: int, repetitions: int, rng: Rng) -> tup
     def beyond(f: Floats) -> Floats:
         return np.asarray(norm.sf(norm.isf(f) - mu))
 
-    strict, loose = (int(rank(fpr, n, 0.025)) for rank in (strict_rank, loose_rank))
+    strict, loose = (int(rank(fpr, n, each)) for rank in (strict_rank, loose_rank))
     tight = rng.beta(strict, n + 1 - strict, repetitions) if strict else np.zeros(repetitions)
     wide = tight + (1 - tight) * rng.beta(loose - strict, n + 1 - loose, repetitions)
     above = rng.binomial(n, beyond(tight))
     more = (beyond(wide) - beyond(tight)) / (1 - beyond(tight))
     reached = above + rng.binomial(n - above, more)
-    return lower_bound(above, n, 0.025), upper_bound(reached, n, 0.025)
+    return lower_bound(above, n, each), upper_bound(reached, n, each)
 
 
 def tied_coverage(fpr: float, n: int, repetitions: int, rng: Rng) -> tuple[Bools, Bools]:
@@ -284,7 +284,7 @@ def measure() -> dict[str, object]:
     """Return all figures."""
     rng = np.random.default_rng(20)
     many = 20_000
-    widths = {}
+    widths, function_widths = {}, {}
     coverage = {
         f"Clopper-Pearson, n {n}, rate {p:g}": share(rate_coverage(n, p, many, rng))
         for n, p in RATES
@@ -295,7 +295,10 @@ def measure() -> dict[str, object]:
         name = f"TPR at FPR {fpr:g}, mu {mu:g}, n {n}"
         coverage[name] = share((low <= truth) & (truth <= high))
         if fpr * n >= 50:
-            widths[name] = float((high - low).mean()) / delta_width(mu, fpr, n, n)
+            delta = delta_width(mu, fpr, n, n)
+            widths[name] = float((high - low).mean()) / delta
+            low, high = tpr_limits(mu, fpr, n, many, rng, each=0.0125)
+            function_widths[name] = float((high - low).mean()) / delta
     for fpr in (0.01, 0.1):
         of_judge, of_function = tied_coverage(fpr, 500, 10_000, rng)
         coverage[f"TPR at FPR {fpr:g}, claims in steps, n 500"] = share(of_judge)
@@ -313,6 +316,9 @@ def measure() -> dict[str, object]:
     clock = time.process_time()
     null = [leak(null_audit(seed)) for seed in range(1000)]
     seconds = (time.process_time() - clock) / len(null)
+    clock = time.process_time()
+    null_audit(0, n=20_000)
+    large = time.process_time() - clock
     planted = [leak(planted_audit(seed)) for seed in range(300)]
     overfitted = [overfitted_audit(seed) for seed in range(200)]
     losses = [judged[0] for judged, _ in overfitted]
@@ -320,6 +326,7 @@ def measure() -> dict[str, object]:
     return {
         "coverage_95": coverage,
         "width_over_delta_method": widths,
+        "width_of_tpr_at_fpr_over_delta_method": function_widths,
         "null_audits_with_a_leak_word": share(null),
         "null_audits_of_4_targets_with_a_leak_word": share(
             [leak(null_audit(seed, n=500, targets=4)) for seed in range(300)]
@@ -334,7 +341,7 @@ def measure() -> dict[str, object]:
             "leak_word": share([word in LEAKS for word in words]),
             "weak": share([word is Word.WEAK for word in words]),
         },
-        "cpu_seconds_per_null_audit": round(seconds, 3),
+        "cpu_seconds_of_8_attacks_by_rounds": {"2000": round(seconds, 3), "20000": round(large, 3)},
     }
 
 

@@ -173,7 +173,7 @@ class Finding:
 
     family: "membership", or "membership, most vulnerable tenth".
     reach: at the lowest declared FPR, how many members the best attack flags, low to high;
-    None where the sampling does not allow it.
+    None where nothing was found or the sampling does not allow it.
     """
 
     family: str

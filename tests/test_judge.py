@@ -277,6 +277,11 @@ def test_one_arm_only_is_an_error():
         judged(rounds(pick(e, e.exposed)))
 
 
+def test_the_tenth_has_one_entry_a_round():
+    with pytest.raises(BadArray, match="found 3 entries, expected one for each of 20 rounds"):
+        rounds(game(10), tenth=np.ones(3, bool))
+
+
 def test_a_tenth_without_both_arms_is_not_judged():
     e = game(50)
     assert [j.family for j in judged(rounds(e, tenth=e.exposed))] == [judge.MAIN]

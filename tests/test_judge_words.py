@@ -106,6 +106,7 @@ def test_inconclusive_names_the_number_needed():
     found = find(QUIET, evolve(QUIET, exclusion=BEYOND))
     assert found.word is Word.INCONCLUSIVE
     assert found.exclusion == BEYOND
+    assert found.reach is None
     assert found.statement == (
         "No leak was found, but the test could not exclude that up to 4.6% of the members are "
         "flagged at a false-positive rate of 1% (3% is tolerated). n = about 1,300 members and as "

@@ -33,7 +33,7 @@ Needed = Callable[[float, float, float], int]
 
 @frozen(kw_only=True)
 class Rule:
-    """One rule at one operating point, on every target; all arrays are int64 ``[targets]``.
+    """One rule at one operating point, on every target; all arrays are ``[targets]``.
 
     "fpr": t is the k-th largest control claim, k = floor(level n) + 1, and claims above t are
     flagged. "fnr": t is the k-th smallest exposed claim, and claims below t are cleared. Strict,

@@ -28,6 +28,14 @@ class Rounds:
     evidence: Evidence
     tenth: Bools | None = array(np.bool_, optional=True)
 
+    def __attrs_post_init__(self) -> None:
+        if self.tenth is not None and len(self.tenth) != len(self.evidence.claim):
+            raise BadArray(
+                f"the most vulnerable tenth of {self.label}, {self.adversary}",
+                found=f"{len(self.tenth)} entries",
+                expected=f"one for each of {len(self.evidence.claim)} rounds",
+            )
+
 
 @frozen(kw_only=True)
 class Part:

@@ -7,7 +7,7 @@ from leakpro_core.judge.measure import Judged
 from leakpro_core.judge.numbers import headcount, listed, people, percent, plain
 from leakpro_core.judge.rounds import TENTH
 from leakpro_core.plan import Policy
-from leakpro_core.report import Exclusion, Finding, Word
+from leakpro_core.report import LEAKS, Exclusion, Finding, Word
 
 STRONG, CLEAR = 10.0, 3.0
 """The usual steps of evidence ratios; a convention."""
@@ -48,7 +48,7 @@ def finding(
     word = Word.INVALID if invalid is not None else _word(mine, bounds, unfinished)
     count = None if sampling == "other" else members
     reach = None
-    if count is not None and best.reach is not None:
+    if word in LEAKS and count is not None and best.reach is not None:
         reach = (math.floor(best.reach.low * count), math.ceil(best.reach.high * count))
     if word is Word.INVALID:
         said = f"This test cannot support a conclusion because {_clause(invalid or '')}."
@@ -147,7 +147,7 @@ def _inconclusive(
 
 
 def _needed(mine: Sequence[Judged], needed: int) -> str:
-    """Return how many records would do. The most vulnerable tenth is a tenth of what is tested."""
+    """Return how many records would do, if there are not enough."""
     kin = _kin(mine[0].family)
     members, others = min(j.members for j in mine), min(j.nonmembers for j in mine)
     if needed > min(members, others):

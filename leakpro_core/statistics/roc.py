@@ -81,7 +81,8 @@ def levels(scores: ArrayLike) -> tuple[Floats, Ints]:
     """Return the distinct scores, highest first and NaN last, and the level of each score."""
     x = np.asarray(scores, np.float64)
     value, code = np.unique(-x, return_inverse=True)
-    return -value, code.reshape(-1).astype(np.int64)
+    # Adding 0 turns -0 into 0.
+    return 0.0 - value, code.reshape(-1).astype(np.int64)
 
 
 def tally(scores: ArrayLike, exposed: ArrayLike) -> Tally:
@@ -137,7 +138,7 @@ def auc_of(t: Tally, confidence: float = 0.95) -> Estimate:
         low, high = (float(expit(logit(value) + side * half)) for side in (-1, 1))
         method = "DeLong, logit"
     else:
-        low, high = _pairs(value, min(m, n), 1.0 - confidence)
+        low, high = _pairs(value, min(m, n), 1.0 - confidence, tied=len(t.value) == 1)
         method = "exact over disjoint pairs"
     return Estimate(value=value, low=low, high=high, confidence=confidence, n=m + n, method=method)
 
@@ -215,8 +216,8 @@ def tpr_interval(
     or above the smallest k that is certainly loose enough; ``alpha / 2`` for each threshold and
     each rate. Four such errors do not add up: what makes one likely makes another impossible, and
     together they stay below alpha whatever the ROC (``docs/decisions/0022-tpr-interval.md``).
-    Valid with ties. sampled: False where the exposed rounds are all there are, so that
-    their share at a threshold is exact and only the threshold's error remains.
+    Valid with ties. sampled: False where the exposed rounds are all there are, so that their
+    share at a threshold is exact and only the threshold's error remains.
     """
     half = (1.0 - confidence) / 2.0
     above, _ = exposed_beyond(t, strict_rank(fpr, t.nonmembers, half))
@@ -297,15 +298,15 @@ def _variance(values: Floats, counts: Ints) -> float:
     return float(counts @ (centred * centred)) / (total - 1)
 
 
-def _pairs(value: float, pairs: int, alpha: float) -> tuple[float, float]:
+def _pairs(value: float, pairs: int, alpha: float, *, tied: bool) -> tuple[float, float]:
     """Return an interval of an AUC whose DeLong variance is 0, over disjoint pairs of rounds.
 
     Pairs are independent. Separated arms: every pair was won (or lost), so at most
-    ``1 - (alpha / 2)^(1 / pairs)`` of all would not be. All claims equal: every pair was a tie.
+    ``1 - (alpha / 2)^(1 / pairs)`` of all would not be. tied, all claims equal: so was every pair.
     """
     slack = 1.0 - (alpha / 2.0) ** (1.0 / pairs)
     if value in (0.0, 1.0):
         return max(0.0, value - slack), min(1.0, value + slack)
-    if value == 0.5:
+    if tied:
         return 0.5 - slack / 2.0, 0.5 + slack / 2.0
     return 0.0, 1.0

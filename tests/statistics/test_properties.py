@@ -222,6 +222,8 @@ def test_separated_arms_and_equal_claims_have_intervals_of_their_own():
     assert equal.value == 0.5
     assert equal.low < 0.5 < equal.high
     assert equal.method == "exact over disjoint pairs"
+    one = auc([1.0, 0.0, 2.0], [True, False, False])
+    assert (one.low, one.value, one.high) == (0.0, 0.5, 1.0)
 
 
 def test_an_attack_does_not_differ_from_itself():
