@@ -189,10 +189,13 @@ def rate_coverage(n: int, rate: float, repetitions: int, rng: Rng) -> Bools:
     return (lower_bound(k, n, 0.025) <= rate) & (rate <= upper_bound(k, n, 0.025))
 
 
-def tpr_limits(mu: float, fpr: float, n: int, repetitions: int, rng: Rng) -> tuple[Floats, Floats]:
+def tpr_limits(
+    mu: float, fpr: float, n: int, repetitions: int, rng: Rng, each: float = 0.025
+) -> tuple[Floats, Floats]:
     """Return 95% limits of the TPR at an FPR, n members and n non-members, binormal.
 
-    Order statistics are drawn as such (Beta), so that large n cost nothing.
+    each: spent on each threshold and each rate; ``tpr_at_fpr`` spends 0.0125. Order statistics
+    are drawn as such (Beta), so that large n cost nothing.
     """
 
     def beyond(f: Floats) -> Floats:
