@@ -24,6 +24,7 @@ CODE = (
     "bench/plans/models.py",
     "leakpro_core/games/*.py",
     "leakpro_core/play.py",
+    "leakpro_core/scene.py",
     "leakpro_core/shadows.py",
     "leakpro_core/signals.py",
     "leakpro_core/training.py",

@@ -8,7 +8,7 @@ import numpy as np
 from leakpro_core import judge
 from leakpro_core.cards import card, data_summary, provenance, target_summary
 from leakpro_core.plan import Adversary, Plan
-from leakpro_core.play import Cast, Played, Scene
+from leakpro_core.play import Played
 from leakpro_core.plugins import PluginSet
 from leakpro_core.rehearsal import Loaded
 from leakpro_core.report import (
@@ -21,6 +21,7 @@ from leakpro_core.report import (
     Word,
 )
 from leakpro_core.results import attack_result, people_of
+from leakpro_core.scene import Cast, Scene
 from leakpro_core.store import Store
 from leakpro_core.validity import Validity, name_of
 

@@ -12,11 +12,12 @@ from leakpro_core.journal import journal
 from leakpro_core.offers import ReporterOffer
 from leakpro_core.outlook import refuse_unplayable
 from leakpro_core.plan import Plan
-from leakpro_core.play import play, scene
+from leakpro_core.play import play
 from leakpro_core.plugins import Offered, PluginSet
 from leakpro_core.references import resolve
 from leakpro_core.rehearsal import load, rehearse
 from leakpro_core.report import RiskReport
+from leakpro_core.scene import scene
 from leakpro_core.seeds import spawn
 from leakpro_core.store import Store, read_report
 from leakpro_core.summary import describe

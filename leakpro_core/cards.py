@@ -9,10 +9,12 @@ import numpy as np
 
 from leakpro_core import judge
 from leakpro_core.plan import Adversary, Plan
-from leakpro_core.play import Cast, Played, Scene
+from leakpro_core.play import Played
 from leakpro_core.plugins import PluginSet
 from leakpro_core.rehearsal import Loaded
 from leakpro_core.report import Card, DataSummary, Provenance, TargetSummary
+from leakpro_core.scene import Cast, Scene
+from leakpro_core.summary import plugins_of
 from leakpro_core.validity import Validity
 
 
@@ -75,8 +77,7 @@ def provenance(
 ) -> Provenance:
     """Return how to do it again."""
     whole = hashlib.sha256("".join(f"{k} {hashes[k]}\n" for k in sorted(hashes)).encode())
-    used = {plan.loader.offered.plugin, *(a.offered.plugin for a in plan.attacks)}
-    used |= set() if plan.shadows is None else {plan.shadows.offered.plugin}
+    used = plugins_of(plan)
     return Provenance(
         command=f"leakpro audit {plan.path.name}",
         plan_sha256=plan.sha256,

@@ -9,10 +9,10 @@ import structlog
 
 from leakpro_core.errors import NotApplicable
 from leakpro_core.plan import Plan
-from leakpro_core.play import Cast, Scene, obstacle, scene
 from leakpro_core.protocols import Log, Recorded
 from leakpro_core.records import Signals
 from leakpro_core.rehearsal import Loaded, load, wanted
+from leakpro_core.scene import Cast, Scene, obstacle, scene
 from leakpro_core.statistics import records_needed
 from leakpro_core.view import Lens
 

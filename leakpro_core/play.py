@@ -1,7 +1,8 @@
 """Stage 3: set the stage, let attacks answer, have the referee compare."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,38 +17,15 @@ from leakpro_core.games.membership import (
     challenge,
     referee,
 )
-from leakpro_core.offers import Access
 from leakpro_core.plan import Adversary, ChosenAttack
-from leakpro_core.protocols import Log, Queryable, Recorded
-from leakpro_core.records import Evidence, Population, Signals, Target
+from leakpro_core.protocols import Queryable
+from leakpro_core.records import Evidence, Signals
 from leakpro_core.references import resolve
-from leakpro_core.seeds import generator, spawn
+from leakpro_core.scene import Scene, obstacle
+from leakpro_core.seeds import spawn
 from leakpro_core.signals import take
 from leakpro_core.training import RunOf
 from leakpro_core.view import Lens, View
-
-
-@frozen(kw_only=True)
-class Cast:
-    """All models of an audit, as signals by lens; candidates first, then auxiliary records.
-
-    members: bool ``[targets, n]``; targets: ``[targets, n + auxiliary, queries]``;
-    shadows: ``[models, n + auxiliary, queries]``, only the first n where the auxiliary records'
-    shadow outputs are unknown; trained_on: bool ``[models, n]``; pair: int64 ``[models]``.
-    """
-
-    population: Population
-    members: Bools = array(np.bool_)
-    released: Target | None
-    targets: Mapping[Lens, Signals]
-    shadows: Mapping[Lens, Signals]
-    trained_on: Bools = array(np.bool_)
-    pair: Ints = array(np.int64)
-
-    @property
-    def candidates(self) -> int:
-        """Number of candidate records."""
-        return len(self.population.labels)
 
 
 @frozen(kw_only=True)
@@ -67,90 +45,6 @@ class Played:
     most: Evidence | None = None
     placebos: Floats | None = array(np.float64, optional=True)
     queries_used: int = 0
-
-
-@frozen(kw_only=True)
-class Scene:
-    """One adversary before the cast: what is common to all its attacks.
-
-    rows: the candidates that its query budget reaches; blind: claims ``[targets, n]`` or None.
-    """
-
-    cast: Cast
-    adversary: Adversary
-    rows: Ints = array(np.int64)
-    auxiliary: Ints = array(np.int64)
-    blind: Floats | None = array(np.float64, optional=True)
-    placebos: Ints = array(np.int64)
-    curve: bool
-    seed: int
-    log: Log
-
-
-def scene(
-    cast: Cast,
-    adversary: Adversary,
-    *,
-    blind: Floats | None,
-    placebos: int,
-    curve: bool,
-    seed: int,
-    log: Log,
-) -> Scene:
-    """Return the scene; where queries run short, draw the records that the budget reaches."""
-    people = cast.population
-    spare = 0 if people.auxiliary is None else len(people.auxiliary.labels)
-    queries = max(s.margin.shape[-1] for s in cast.targets.values())
-    rows, others = np.arange(cast.candidates), np.arange(spare)
-    asked = (cast.candidates + spare) * queries
-    if adversary.queries is not None and asked > adversary.queries:
-        share = adversary.queries / asked
-        rng = generator(seed, "budget", adversary.name)
-        rows = np.sort(rng.permutation(rows)[: int(share * cast.candidates)])
-        others = np.sort(rng.permutation(others)[: int(share * spare)])
-    models = len(cast.pair)
-    chosen = generator(seed, "placebo").permutation(models)[: min(placebos, models)]
-    return Scene(
-        cast=cast,
-        adversary=adversary,
-        rows=rows,
-        auxiliary=others,
-        blind=blind,
-        placebos=np.sort(chosen),
-        curve=curve,
-        seed=seed,
-        log=log,
-    )
-
-
-def obstacle(scene: Scene, attack: ChosenAttack) -> str | None:
-    """Return why the attack cannot be played by this adversary, or None if it can."""
-    offer, adversary, people = attack.offered.offer, scene.adversary, scene.cast.population
-    if not adversary.access.covers(offer.access):
-        return f"it needs access to {offer.access.value}, the adversary has {adversary.access}"
-    if offer.modalities and people.modality not in offer.modalities:
-        return f"it works on {', '.join(sorted(offer.modalities))} records, not {people.modality}"
-    if offer.shadows:
-        lacks = {"architecture", "recipe"} - set(adversary.knows)
-        if lacks:
-            return f"it needs shadow models, and the adversary lacks {' and '.join(sorted(lacks))}"
-        if len(scene.cast.pair) < offer.shadows:
-            return f"it needs {offer.shadows} shadow models, there are {len(scene.cast.pair)}"
-    if "records" in offer.needs:
-        if people.records is None:
-            return "it needs the raw records, which are not given"
-        if "candidate records" not in adversary.knows:
-            return "it needs the raw records, which the adversary does not know"
-    if "auxiliary" in offer.needs:
-        if not len(scene.auxiliary):
-            return "it needs auxiliary records, and there are none"
-        if "auxiliary population" not in adversary.knows:
-            return "it needs auxiliary records, which the adversary does not know"
-    if offer.probes and isinstance(getattr(scene.cast.released, "handle", None), Recorded):
-        return "it needs extra queries of the model, of which only recorded outputs exist"
-    if offer.access is Access.WEIGHTS or offer.backend:
-        return "attacks on weights are not played by this version"
-    return None
 
 
 def play(scene: Scene, attack: ChosenAttack) -> Played:
@@ -256,10 +150,28 @@ def _answer(
     )
     with tempfile.TemporaryDirectory(prefix="leakpro-") as scratch:
         run = RunOf(seed=spawn(scene.seed, "attack", *where), scratch=Path(scratch), log=scene.log)
-        answer = resolve(attack.offered.offer.ref)(drawn, attack.options, run)
+        try:
+            answer = resolve(attack.offered.offer.ref)(drawn, attack.options, run)
+        except NeedsBothSides as error:
+            raise _by_record(error, attack, stage) from error
     if not isinstance(answer, MembershipAnswer):
         raise TypeError(f"the attack returned {type(answer).__name__}, not a MembershipAnswer")
     return referee(answer, secret, blind=blind, cluster=cluster, attack=attack.label)
+
+
+def _by_record(error: NeedsBothSides, attack: ChosenAttack, stage: Stage) -> NeedsBothSides:
+    """Return the error with the record's own number; the attack knows the shuffled order only."""
+    models, seen = len(stage.trained_on), stage.trained_on.sum(axis=0)
+    lacking = np.flatnonzero((seen == 0) | (seen == models))
+    if not lacking.size:
+        return error
+    record = int(lacking[0])
+    return NeedsBothSides(
+        f"attack {attack.label!r}, record {record}",
+        found=f"trained on by {'no' if seen[record] == 0 else 'every'} shadow of {models}",
+        expected="shadows trained with it and shadows trained without it",
+        fix=error.fix,
+    )
 
 
 def _round(
@@ -300,8 +212,10 @@ def _with_fewer(
     while size < models:
         kept = np.sort(order[:size])
         if size >= least and _whole_pairs(pairs, kept):
-            parts = [_round(scene, attack, lens, t, kept)[0] for t in targets]
-            fewer.append((size, join(parts)))
+            # Without complementary pairs, so few shadows can leave a record without a side.
+            with suppress(NeedsBothSides):
+                parts = [_round(scene, attack, lens, t, kept)[0] for t in targets]
+                fewer.append((size, join(parts)))
         size *= 2
     return tuple(fewer), join(whole[: len(targets)])
 
@@ -324,6 +238,7 @@ def _placebos(scene: Scene, attack: ChosenAttack, lens: Lens) -> Floats | None:
         if len(keep) < offer.shadows or ("auxiliary" in offer.needs and not knows_others):
             return None
         stage = _stage(scene, lens, pseudo, cast.trained_on[shadow], keep)
-        evidence = _answer(scene, attack, stage, ("placebo", number))
-        claims[number, scene.rows] = evidence.claim
-    return claims
+        with suppress(NeedsBothSides):
+            evidence = _answer(scene, attack, stage, ("placebo", number))
+            claims[number, scene.rows] = evidence.claim
+    return None if np.isnan(claims).all() else claims

@@ -12,10 +12,10 @@ from leakpro_core.controls.design import pairs
 from leakpro_core.data import load as load_data
 from leakpro_core.errors import BadValue, MissingKey, NotAFactory
 from leakpro_core.plan import Plan
-from leakpro_core.play import Cast
 from leakpro_core.protocols import Log, Queryable, Recorded
 from leakpro_core.records import Population, Release, ShadowOutputs, Signals, Target
 from leakpro_core.references import resolve
+from leakpro_core.scene import Cast
 from leakpro_core.seeds import spawn
 from leakpro_core.shadows import draw
 from leakpro_core.signals import derive, stack, take

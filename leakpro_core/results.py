@@ -10,9 +10,10 @@ from leakpro_core import judge
 from leakpro_core.arrays import Bools
 from leakpro_core.controls.placebo import PlaceboResult
 from leakpro_core.plan import Plan
-from leakpro_core.play import Cast, Played, Scene, rows_of
+from leakpro_core.play import Played, rows_of
 from leakpro_core.records import Evidence
 from leakpro_core.report import AttackResult, Point
+from leakpro_core.scene import Cast, Scene
 from leakpro_core.validity import Validity, name_of
 
 

@@ -75,13 +75,14 @@ class Store:
     @classmethod
     def open(cls, folder: Path, plan: Mapping[str, object]) -> "Store":
         """Create the folder or continue in it; ``RunFolderTaken`` if it holds another audit."""
-        path = folder / "plan.json"
+        path, other = folder / "plan.json", False
         if path.exists():
             try:
                 known = json.loads(path.read_text())
             except ValueError:
                 known = None
-            if not isinstance(known, dict) or known.get("sha256") != plan["sha256"]:
+            other = not isinstance(known, dict) or known.get("sha256") != plan["sha256"]
+            if other and not _worthless(folder):
                 raise RunFolderTaken(
                     f"folder {folder}",
                     found="the run of another plan, or of this plan before it was changed",
@@ -101,7 +102,7 @@ class Store:
         except OSError as error:
             raise MissingFile(f"cannot create {folder}", found=error.strerror or "") from error
         store = cls(folder)
-        if not path.exists():
+        if not path.exists() or other:
             write_atomic(path, (json.dumps(plan, indent=2) + "\n").encode())
         return store
 
@@ -161,6 +162,12 @@ class Store:
     def finished(self) -> RiskReport | None:
         """Return the report of a finished run."""
         return read_report(self.folder) if (self.folder / "report.json").exists() else None
+
+
+def _worthless(folder: Path) -> bool:
+    """Whether a run ended before it finished anything, by a mistake in its plan, say."""
+    finished = [folder / "report.json", *folder.glob("signals/*.json"), *folder.glob("evidence/*")]
+    return not any(path.exists() for path in finished)
 
 
 def read_report(folder: Path) -> RiskReport:

@@ -18,7 +18,7 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
     versions: a run folder belongs to one such hash.
     """
     inputs = {str(path): _hash(path) for path in sorted(set(_files(plan)))}
-    used = {plan.loader.offered.plugin, *(a.offered.plugin for a in plan.attacks)}
+    used = plugins_of(plan)
     versions = [(p.name, p.version) for p in plugins.plugins if p.name in used]
     identity = hashlib.sha256(plan.sha256.encode())
     for name, digest in inputs.items():
@@ -55,6 +55,14 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
             "options": repr(plan.executor.options),
         },
     }
+
+
+def plugins_of(plan: Plan) -> set[str]:
+    """Return the distributions whose code makes the evidence of a run."""
+    used = {plan.loader.offered.plugin, plan.executor.offered.plugin}
+    if plan.shadows is not None:
+        used.add(plan.shadows.offered.plugin)
+    return used | {attack.offered.plugin for attack in plan.attacks}
 
 
 def _files(value: object) -> Iterator[Path]:

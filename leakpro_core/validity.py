@@ -14,9 +14,10 @@ from leakpro_core.controls.placebo import PlaceboResult, placebo_control, placeb
 from leakpro_core.controls.sample_size import sample_size_control
 from leakpro_core.controls.vulnerable import vulnerable_tenth
 from leakpro_core.plan import Plan
-from leakpro_core.play import Cast, Played, Scene
+from leakpro_core.play import Played
 from leakpro_core.protocols import Log
 from leakpro_core.report import Control
+from leakpro_core.scene import Cast, Scene
 from leakpro_core.seeds import spawn
 
 

@@ -47,10 +47,18 @@ def test_a_unit_with_a_damaged_file_is_not_recalled(tmp_path) -> None:
 
 
 def test_a_folder_belongs_to_one_plan(tmp_path) -> None:
-    Store.open(tmp_path / "run", {"sha256": "a"})
+    Store.open(tmp_path / "run", {"sha256": "a"}).note("unit", {})
     Store.open(tmp_path / "run", {"sha256": "a"})
     with pytest.raises(RunFolderTaken, match="another plan"):
         Store.open(tmp_path / "run", {"sha256": "b"})
+
+
+def test_a_run_that_finished_nothing_gives_its_folder_to_the_mended_plan(tmp_path) -> None:
+    Store.open(tmp_path / "run", {"sha256": "a"})
+    Store.open(tmp_path / "run", {"sha256": "b"})
+    Store.open(tmp_path / "run", {"sha256": "b"}).note("unit", {})
+    with pytest.raises(RunFolderTaken):
+        Store.open(tmp_path / "run", {"sha256": "a"})
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path) -> None:

@@ -7,9 +7,10 @@ import structlog
 
 from leakpro_core.offers import Access, AttackOffer
 from leakpro_core.plan import Adversary, ChosenAttack
-from leakpro_core.play import Cast, Scene, obstacle, play, scene
+from leakpro_core.play import play
 from leakpro_core.plugins import Offered
 from leakpro_core.records import Auxiliary, Population, Signals
+from leakpro_core.scene import Cast, Scene, obstacle, scene
 from leakpro_core.shadows import draw
 from leakpro_core.view import Lens
 

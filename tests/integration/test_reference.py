@@ -47,7 +47,7 @@ def evidence(peer: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFacto
         members=peer["membership"],
     )
     (folder / "audit.toml").write_text(PLAN)
-    assert 1 == main(["audit", str(folder / "audit.toml"), "--out", str(folder / "run")])
+    assert main(["audit", str(folder / "audit.toml"), "--out", str(folder / "run")]) == 1
     return folder / "run" / "evidence" / "ratio.parquet"
 
 

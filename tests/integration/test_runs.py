@@ -84,3 +84,26 @@ def test_an_attack_that_the_plan_names_and_that_lacks_its_input_is_a_mistake(
     error = capsys.readouterr().err
     assert "quantile" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_record_in_no_or_every_shadow_is_a_mistake_where_both_sides_are_needed(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], seen: bool
+) -> None:
+    arrays = recorded(100)
+    trained_on = arrays["trained_on"].copy()
+    trained_on[:, 7] = seen
+    path = plan(arrays | {"trained_on": trained_on}, attacks=("lira",))
+    assert main(["audit", str(path), "--out", str(tmp_path / "run")]) == 64
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "record" in error
+    assert ("every" if seen else "no") in error
+
+
+def test_an_attack_that_was_not_named_is_left_out_where_it_cannot_be_played(
+    plan: Plan, tmp_path: Path
+) -> None:
+    main(["audit", str(plan(recorded(100), attacks=())), "--out", str(tmp_path / "run")])
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    status = {a["label"]: a["status"] for a in report["attacks"]}
+    assert (status["quantile"], status["ratio"]) == ("not applicable", "finished")
