@@ -15,7 +15,7 @@ torch.manual_seed(1)
 model = build()
 optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
 inputs, labels = torch.from_numpy(x[members]), torch.from_numpy(y[members])
-for _ in range(40):
+for _ in range(20):
     for batch in torch.randperm(len(inputs)).split(64):
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
