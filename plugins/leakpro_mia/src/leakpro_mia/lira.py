@@ -18,10 +18,10 @@ class LiraOptions:
     """Options of ``lira``.
 
     mode: "online" compares both sides; "offline" asks how far the margin lies above those of the
-    shadows trained without the record.
+    shadows trained without the record;
     variance: "pooled" over records, centred per record (best with few shadows);
     "per-record" (from 64 shadows on); "pooled-global" over records around one mean for all, as
-    published code does: it takes differences between records for spread, and is weaker.
+    published code does: it takes differences between records for spread, and is weaker;
     epsilon: added to the probabilities of the true class and of the rest before their logarithms
     are taken; 1e-45 as in published code that computes them in float32 stops margins at 103.6.
     """

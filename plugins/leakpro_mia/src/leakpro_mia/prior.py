@@ -67,10 +67,11 @@ def shrink_variances(squares: Floats, degrees: Floats, covariate: Floats) -> tup
     trend = Trend.along(covariate, known)
     variance = np.maximum(squares[known] / d, _FLOOR)
     variance = np.maximum(variance, 0.01 * np.exp(trend.smooth(np.log(variance))[known]))
-    logs = np.log(variance) - digamma(d / 2) + np.log(d / 2)
+    distinct, which = np.unique(d, return_inverse=True)  # degrees take few values
+    logs = np.log(variance) - (digamma(distinct / 2) - np.log(distinct / 2))[which]
     centre = trend.smooth(logs)
     free = max(len(logs) - len(trend.knots), 1)
-    spread = ((logs - centre[known]) ** 2).sum() / free - polygamma(1, d / 2).mean()
+    spread = ((logs - centre[known]) ** 2).sum() / free - polygamma(1, distinct / 2)[which].mean()
     half = _inverse_trigamma(float(spread))
     scale = np.exp(centre + digamma(half) - np.log(half))
     return (2 * half * scale + squares) / (2 * half + degrees), 2 * half

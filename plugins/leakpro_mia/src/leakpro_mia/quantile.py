@@ -30,7 +30,7 @@ class QuantileOptions:
     """
 
     fpr: float = field(default=0.01, validator=[validators.gt(0.0), validators.lt(0.5)])
-    components: int = field(default=64, validator=validators.ge(1))
+    components: int = field(default=128, validator=validators.ge(1))
     folds: int = field(
         default=0, validator=[validators.ge(0), validators.not_(validators.in_((1,)))]
     )

@@ -115,8 +115,8 @@ def without_each_pair(
         return
     shadows = _model(challenge.shadows, temperature)
     centre = shadows.phi.mean(axis=0)
-    columns = _both(shadows, challenge.trained_on, centre)
-    for number, (inside, outside) in enumerate(zip(*(_others(c, pair) for c in columns))):  # noqa: B905
+    on, off = (_others(c, pair) for c in _both(shadows, challenge.trained_on, centre))
+    for number, (inside, outside) in enumerate(zip(on, off, strict=True)):
         models = {
             int(m): Model(log_p=shadows.log_p[m], phi=shadows.phi[m])
             for m in np.flatnonzero(pair == number)
