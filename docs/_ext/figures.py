@@ -61,7 +61,9 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        short = f"{value:.4g}"
+        # A correlation of .99998 is not 1.
+        return short if float(short) != round(value) or value == round(value) else f"{value:.8g}"
     if isinstance(value, list):
         return ", ".join(map(_value, value))
     return str(value)

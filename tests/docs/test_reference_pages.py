@@ -121,3 +121,18 @@ def test_every_result_of_the_evidence_is_shown(pages):
     shown = pages.PAGES["evidence"]() + pages.PAGES["performance"]()
     for result in (ROOT / "bench" / "results").glob("*.json"):
         assert f"## {result.stem.replace('_', ' ')}" in shown
+
+
+def test_every_page_that_the_code_or_the_readme_names_exists():
+    sources = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("leakpro_core/**/*.py"),
+        *ROOT.glob("plugins/*/src/**/*.py"),
+    ]
+    named = {
+        page
+        for source in sources
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", source.read_text())
+    }
+    assert named
+    assert not [page for page in named if not (ROOT / page).is_file()]
