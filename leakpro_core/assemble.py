@@ -7,6 +7,7 @@ import numpy as np
 
 from leakpro_core import judge
 from leakpro_core.cards import card, data_summary, provenance, target_summary
+from leakpro_core.loading import Status
 from leakpro_core.plan import Adversary, Plan
 from leakpro_core.play import Played
 from leakpro_core.plugins import PluginSet
@@ -23,6 +24,7 @@ from leakpro_core.report import (
 from leakpro_core.results import attack_result, people_of
 from leakpro_core.scene import Cast, Scene
 from leakpro_core.store import Store
+from leakpro_core.summary import plugins_of
 from leakpro_core.validity import Validity, name_of
 
 MAIN, TENTH = judge.MAIN, judge.TENTH
@@ -106,7 +108,7 @@ def assemble(
         attacks=attacks,
         controls=tuple(controls),
         not_tested=_not_tested(plugins, played, controls),
-        limits=_LIMITS + loaded.release.notes,
+        limits=(*_LIMITS, *_vetting(plan, plugins), *loaded.release.notes),
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
 
@@ -200,6 +202,18 @@ def _incomplete(
         if finding.word is Word.NOT_TESTED and family in plan.policy.mandatory:
             reasons.append(f"{finding.family} was not tested ({finding.adversary})")
     return reasons
+
+
+def _vetting(plan: Plan, plugins: PluginSet) -> list[str]:
+    """Return what ran without having been approved."""
+    used = [p for p in plugins.plugins if p.name in plugins_of(plan)]
+    loose = [p for p in used if p.status in (Status.UNVETTED, Status.UNVERIFIED)]
+    if not loose:
+        return []
+    names = ", ".join(f"{p.name} {p.version}" for p in loose)
+    reasons = "; ".join(f"{p.name}: {q.reason.value}" for p in loose for q in p.problems)
+    why = f" ({reasons})" if reasons else ": no registry says which are approved"
+    return [f"Plugins ran that nobody approved: {names}{why}."]
 
 
 def _not_tested(

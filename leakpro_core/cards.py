@@ -78,6 +78,7 @@ def provenance(
     """Return how to do it again."""
     whole = hashlib.sha256("".join(f"{k} {hashes[k]}\n" for k in sorted(hashes)).encode())
     used = plugins_of(plan)
+    layers = [r for r in plugins.registry.layers if r.path]
     return Provenance(
         command=f"leakpro audit {plan.path.name}",
         plan_sha256=plan.sha256,
@@ -87,8 +88,8 @@ def provenance(
         plugins=tuple(
             (p.name, p.version, p.status.value) for p in plugins.plugins if p.name in used
         ),
-        registry="" if plugins.registry.path is None else plugins.registry.path.name,
-        registry_sha256=plugins.registry.sha256,
+        registry=", ".join(str(r.path.name) for r in layers if r.path),
+        registry_sha256=", ".join(r.sha256 for r in layers),
         vetting=plugins.registry.mode.value,
         evidence_sha256=whole.hexdigest(),
         started=started,
