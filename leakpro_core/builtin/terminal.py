@@ -40,21 +40,20 @@ def _head(console: Console, report: RiskReport) -> None:
 
 def _attacks(console: Console, report: RiskReport) -> None:
     levels = [f for f, _ in sorted(report.policy.tolerance, reverse=True)]
-    several = len(report.adversaries) > 1
-    rates = (f"TPR; FPR (aim {f:.4g})" for f in levels)
-    table = Table("attack", "AUC", *rates, "L", "p", box=None)
-    for attack in report.attacks:
-        name = f"{attack.label}, {attack.adversary}" if several else attack.label
-        if attack.status == "finished":
-            table.add_row(Text(name), *_figures(attack, levels))
-        else:
-            table.add_row(Text(name), Text(f"{attack.status}: {attack.reason}"))
-    console.print(table)
-    confidence = report.policy.confidence
+    for card in report.adversaries:
+        console.print(Text(f"Attacks as {card.name} ({card.label}, sees {card.access}):"))
+        rates = (f"TPR, FPR: aim {f:.4g}" for f in levels)
+        table = Table("attack", "AUC", *rates, "L", "p", box=None)
+        for attack in report.attacks:
+            if attack.adversary == card.name and attack.status == "finished":
+                table.add_row(Text(attack.label), *_figures(attack, levels))
+        console.print(table)
+        console.print()
     console.print(
         Text(
-            f"Intervals at {confidence:.0%}; a TPR and an FPR belong to one threshold. L: how many "
-            "times likelier a flag makes membership in odds, lower bound; p: over all attacks."
+            f"Intervals at {report.policy.confidence:.0%}; a TPR and an FPR belong to one threshold. "
+            "L: how many times likelier a flag makes membership in odds, lower bound; "
+            "p: over all attacks."
         )
     )
     console.print()
