@@ -1,7 +1,7 @@
 """Does the judge tell the truth? Coverage, width, false alarms and power, counted.
 
 Writes bench/results/statistics.json. Run from the root: ``python bench/evidence_statistics.py``
-(about six CPU minutes). The tests run slices of the functions below.
+(about three CPU minutes). The tests run slices of the functions below.
 """
 
 import time
@@ -159,7 +159,7 @@ def share(happened: Sequence[bool] | Bools) -> dict[str, float | int]:
     """Return how often it happened, of how many, with a 95% interval."""
     k, n = int(np.sum(happened)), len(happened)
     found = clopper_pearson(k, n)
-    return {"share": k / n, "low": found.low, "high": found.high, "of": n}
+    return {"share": k / n, "low": round(found.low, 4), "high": round(found.high, 4), "of": n}
 
 
 def leak(found: Audit) -> bool:
@@ -299,9 +299,9 @@ def measure() -> dict[str, object]:
         coverage[name] = share((low <= truth) & (truth <= high))
         if fpr * n >= 50:
             delta = delta_width(mu, fpr, n, n)
-            widths[name] = float((high - low).mean()) / delta
+            widths[name] = round(float((high - low).mean()) / delta, 3)
             low, high = tpr_limits(mu, fpr, n, many, rng, each=0.0125)
-            function_widths[name] = float((high - low).mean()) / delta
+            function_widths[name] = round(float((high - low).mean()) / delta, 3)
     for fpr in (0.01, 0.1):
         of_judge, of_function = tied_coverage(fpr, 500, 10_000, rng)
         coverage[f"TPR at FPR {fpr:g}, claims in steps, n 500"] = share(of_judge)
@@ -336,11 +336,13 @@ def measure() -> dict[str, object]:
         ),
         "planted_leaks_found": share(planted),
         "overfitted_loss": {
-            "auc": float(np.mean([j.auc.value for j in losses])),
-            "likelihood_ratio_bound_at_fpr_0.01": float(
-                np.mean([j.points[1].likelihood_low for j in losses])
+            "auc": round(float(np.mean([j.auc.value for j in losses])), 3),
+            "likelihood_ratio_bound_at_fpr_0.01": round(
+                float(np.mean([j.points[1].likelihood_low for j in losses])), 2
             ),
-            "tpr_bound_at_fpr_0.01": float(np.mean([j.exclusion[1].high for j in losses])),
+            "tpr_bound_at_fpr_0.01": round(
+                float(np.mean([j.exclusion[1].high for j in losses])), 3
+            ),
             "leak_word": share([word in LEAKS for word in words]),
             "weak": share([word is Word.WEAK for word in words]),
         },
