@@ -51,7 +51,7 @@ def _attacks(console: Console, report: RiskReport) -> None:
         console.print()
     console.print(
         Text(
-            f"Intervals at {report.policy.confidence:.0%}; a TPR and an FPR belong to one threshold. "
+            f"Intervals at {report.policy.confidence:.0%}; a TPR and its FPR have one threshold. "
             "L: how many times likelier a flag makes membership in odds, lower bound; "
             "p: over all attacks."
         )
@@ -75,6 +75,8 @@ def _pair(point: Point) -> str:
 def _interval(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
+    if estimate.low == estimate.high:
+        return f"{estimate.value:.3f} exact"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
