@@ -77,12 +77,15 @@ def assemble(
                     tenth=tenth,
                 )
             )
-    judged = judge.judge(rounds, plan.policy, sampling=loaded.population.sampling, seed=plan.seed)
-    controls = list(valid.controls)
+    sampling = cast.population.sampling
+    if sampling == "all" and any(len(one.rows) < cast.candidates for one, _ in played):
+        # A query budget drew some of the members: their share is no longer everybody's.
+        sampling = "random"
+    judged = judge.judge(rounds, plan.policy, sampling=sampling, seed=plan.seed)
     cards = tuple(card(a, cast, played) for a in plan.adversaries)
     findings = []
     for adversary in plan.adversaries:
-        findings += _findings(plan, loaded, cast, valid, adversary, judged, played, controls)
+        findings += _findings(plan, cast, valid, adversary, judged, played, sampling)
     incomplete = _incomplete(plan, plugins, findings, played)
     verdict = judge.overall(findings, cards, plan.policy, incomplete=incomplete)
     attacks = tuple(
@@ -106,8 +109,8 @@ def assemble(
         adversaries=cards,
         findings=tuple(findings),
         attacks=attacks,
-        controls=tuple(controls),
-        not_tested=_not_tested(plugins, played, controls),
+        controls=valid.controls,
+        not_tested=_not_tested(plugins, played, valid.controls),
         limits=(*_LIMITS, *_vetting(plan, plugins), *loaded.release.notes),
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
@@ -115,13 +118,12 @@ def assemble(
 
 def _findings(
     plan: Plan,
-    loaded: Loaded,
     cast: Cast,
     valid: Validity,
     adversary: Adversary,
     judged: Sequence[judge.Judged],
     played: Sequence[tuple[Scene, Played]],
-    controls: Sequence[Control],
+    sampling: str,
 ) -> list[Finding]:
     unfinished = [
         p.attack.label
@@ -142,13 +144,13 @@ def _findings(
             plan.policy,
             adversary=adversary.name,
             family=family,
-            sampling=loaded.population.sampling,
+            sampling=sampling,
             members=members if family == MAIN else members // 10,
             models=len(cast.members),
             unfinished=unfinished,
         )
         found = judge_it(invalid=None)
-        why = _invalid(found, adversary, controls)
+        why = _invalid(found, adversary, valid.controls)
         found = found if why is None else judge_it(invalid=why)
         findings.append(found)
     return findings
