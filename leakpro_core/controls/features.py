@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from leakpro_core.arrays import AnyArray, Ints, Singles
-from leakpro_core.controls.ridge import factorised, predicted
+from leakpro_core.controls.ridge import predicted, prepared
 
 WIDE = 512
 """Records of more columns than this are described by components and simple statistics."""
@@ -97,8 +97,7 @@ def easiness(columns: Singles, labels: Ints, classes: int, seed: int) -> Singles
     target = np.eye(classes, dtype=np.float32)[labels]
     target -= target.mean(axis=0)
     folds = np.random.default_rng([seed, 1]).integers(0, 5, len(labels))
-    factors = factorised(columns, folds, penalty=10.0 + 0.01 * len(labels))
-    scores = predicted(columns, target, factors)
+    scores = predicted(columns, target, prepared(columns, folds, 10.0 + 0.01 * len(labels)))
     rows = np.arange(len(labels))
     own = scores[rows, labels].copy()
     error = ((scores - target) ** 2).sum(axis=1)
