@@ -12,7 +12,7 @@ from scipy.stats import norm, rankdata
 
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, Singles, array
 from leakpro_core.controls.features import describe
-from leakpro_core.controls.permutation import p_value, rank_auc, rearranged
+from leakpro_core.controls.permutation import p_value, rank_auc, rank_tail, rearranged
 from leakpro_core.controls.ridge import centred, predicted, prepared
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
@@ -31,7 +31,7 @@ COLUMNS = 256
 """Arms predicted at once; bounds memory."""
 
 LARGE = 0.55
-TAIL = 0.1
+TAILS = (0.01, 0.1)
 ALPHA = 0.05
 
 
@@ -39,7 +39,8 @@ ALPHA = 0.05
 class BlindResult:
     """What the blind adversary says, and the verdict on the split.
 
-    claims: float64, of the shape of the arms; p_value: one-sided, by permutation with refitting.
+    claims: float64, of the shape of the arms; p_value: one-sided, by permutation with refitting,
+    of the AUC and the tails together.
     """
 
     claims: Floats = array(np.float64)
@@ -60,8 +61,8 @@ def blind_claims(
 ) -> Floats:
     """Return out-of-fold claims for arms ``[n]`` or ``[targets, n]``; folds by subject."""
     columns = describe(records, labels, classes, modality=modality, seed=seed)
-    claims, _ = refitted(columns, np.atleast_2d(exposed), subjects, 0, seed)
-    return claims.reshape(exposed.shape)
+    fit = refitted(columns, np.atleast_2d(exposed), subjects, 0, seed)
+    return fit.claims.reshape(exposed.shape)
 
 
 def blind_test(
@@ -76,7 +77,7 @@ def blind_test(
     seed: int,
     permutations: int = PERMUTATIONS,
 ) -> BlindResult:
-    """Return the claims, their AUC (mean over targets), its p-value and the control.
+    """Return the claims, their AUC (mean over targets), a p-value and the control.
 
     records: ``[n, ...]`` or None; labels, subjects: ``[n]``; exposed: bool ``[n]``, or
     ``[targets, n]`` for targets on the same records, which are described once and permuted
@@ -85,36 +86,62 @@ def blind_test(
     """
     bits = np.atleast_2d(exposed)
     columns = describe(records, labels, classes, modality=modality, seed=seed)
-    claims, null = refitted(columns, bits, subjects, permutations, seed)
-    found = _estimate(claims, bits, null, policy.confidence)
-    p = p_value(null, found.value)
+    fit = refitted(columns, bits, subjects, permutations, seed)
+    found, p = _estimate(fit, bits, policy.confidence), fit.p_value
     people = [len(np.unique(subjects[arm])) for arm in (bits[0], ~bits[0])]
-    tail = p <= ALPHA and _tail(claims, bits, (*policy.tolerance, TAIL), policy.confidence)
+    tail = p <= ALPHA and _tail(fit.claims, bits, {*policy.tolerance, *TAILS}, policy.confidence)
     return BlindResult(
-        claims=claims.reshape(exposed.shape),
+        claims=fit.claims.reshape(exposed.shape),
         auc=found,
         p_value=p,
         control=_control(found, p, tail, records is not None, detectable_auc(*people)),
     )
 
 
-def refitted(
-    columns: Singles, bits: Bools, subjects: Ints, permutations: int, seed: int
-) -> tuple[Floats, Floats]:
-    """Return claims ``[targets, n]`` for the arms, and the mean AUC for each permutation of them.
+@frozen(kw_only=True)
+class Refit:
+    """A classifier fitted to the arms, and to permutations of them.
 
-    columns: ``[n, p]``, centred, rows of mean norm 1; bits: ``[targets, n]``.
+    claims: float64 ``[targets, n]`` for the arms as they are;
+    statistics: ``[1 + permutations, 3]``, means over targets of the AUC and of TPR less FPR where
+    the surest hundredth and tenth of the records are flagged; row 0 for the arms as they are.
+    """
+
+    claims: Floats = array(np.float64)
+    statistics: Floats = array(np.float64)
+
+    @property
+    def p_value(self) -> float:
+        """One-sided p-value of the largest statistic, each in units of its own spread."""
+        spread = self.statistics.std(axis=0)
+        centred = self.statistics - self.statistics.mean(axis=0)
+        largest = (centred / np.where(spread > 0, spread, np.inf)).max(axis=1)
+        return p_value(largest[1:], float(largest[0]))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the AUC under permutation."""
+        return float(self.statistics[1:, 0].std()) if len(self.statistics) > 1 else 0.0
+
+
+def refitted(columns: Singles, bits: Bools, subjects: Ints, permutations: int, seed: int) -> Refit:
+    """Fit columns ``[n, p]`` to bits ``[targets, n]`` and to permutations of them by subject.
+
+    columns: centred, rows of mean norm 1. Folds by subject.
     """
     folds = prepared(columns, folds_by_subject(subjects, seed), PENALTY)
-    claims = predicted(columns, centred(bits.T), folds, standout=STANDOUT).T.astype(np.float64)
-    arms = chain.from_iterable(rearranged(bits, subjects, permutations, seed))
+    arms = chain(bits, chain.from_iterable(rearranged(bits, subjects, permutations, seed)))
+    claims: list[Floats] = []
     found: list[Floats] = []
     while block := list(islice(arms, COLUMNS)):
         drawn = np.array(block)
-        scores = predicted(columns, centred(drawn.T), folds, standout=STANDOUT)
-        found.append(rank_auc(rankdata(scores.T, axis=1), drawn))
-    null = np.concatenate(found) if found else np.empty(0)
-    return claims, null.reshape(permutations, len(bits)).mean(axis=1)
+        scores = predicted(columns, centred(drawn.T), folds, standout=STANDOUT).T
+        if len(claims) < len(bits):
+            claims.extend(scores[: len(bits) - len(claims)].astype(np.float64))
+        tails = [rank_tail(scores, drawn, share) for share in TAILS]
+        found.append(np.stack([rank_auc(rankdata(scores, axis=1), drawn), *tails], axis=1))
+    statistics = np.concatenate(found).reshape(1 + permutations, len(bits), -1).mean(axis=1)
+    return Refit(claims=np.stack(claims), statistics=statistics)
 
 
 def folds_by_subject(subjects: Ints, seed: int) -> Ints:
@@ -140,9 +167,10 @@ def _control(found: Estimate, p: float, tail: bool, seen: bool, detectable: floa
     failed = significant and (found.value >= LARGE or tail)
     missing = "" if seen else " (labels only: no records were given)"
     if failed:
+        whom = "them" if found.value >= LARGE else "some of them"
         said = (
             "Members and non-members differ by themselves: a classifier that never saw the model "
-            "tells them apart, so no attack's success speaks about the model"
+            f"tells {whom} apart, so no attack's success speaks about the model"
         )
     elif significant:
         said = (
@@ -161,7 +189,7 @@ def _control(found: Estimate, p: float, tail: bool, seen: bool, detectable: floa
     )
 
 
-def _tail(claims: Floats, bits: Bools, budgets: tuple[float, ...], confidence: float) -> bool:
+def _tail(claims: Floats, bits: Bools, budgets: set[float], confidence: float) -> bool:
     """Return whether the likelihood ratio is surely above 1 at a budget, for any target."""
     shared = 1 - (1 - confidence) / len(claims)
     for row, arm in zip(claims, bits, strict=True):
@@ -172,11 +200,11 @@ def _tail(claims: Floats, bits: Bools, budgets: tuple[float, ...], confidence: f
     return False
 
 
-def _estimate(claims: Floats, bits: Bools, null: Floats, confidence: float) -> Estimate:
-    if len(bits) == 1 or not len(null):
-        return auc(claims[0], bits[0], confidence)
-    observed = float(rank_auc(rankdata(claims, axis=1), bits).mean())
-    half = float(norm.ppf(0.5 + confidence / 2)) * float(np.std(null))
+def _estimate(fit: Refit, bits: Bools, confidence: float) -> Estimate:
+    if len(bits) == 1 or not fit.spread:
+        return auc(fit.claims[0], bits[0], confidence)
+    observed = float(fit.statistics[0, 0])
+    half = float(norm.ppf(0.5 + confidence / 2)) * fit.spread
     return Estimate(
         value=observed,
         low=max(0.0, observed - half),

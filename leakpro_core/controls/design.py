@@ -9,7 +9,6 @@ import numpy as np
 from leakpro_core.arrays import AnyArray, Bools, Ints, Singles
 from leakpro_core.controls.blind import refitted
 from leakpro_core.controls.features import standardised
-from leakpro_core.controls.permutation import p_value
 from leakpro_core.report import Control
 from leakpro_core.statistics import auc
 
@@ -69,9 +68,9 @@ def design_control(
             sensitivity="Any such shadow is seen.",
         )
     people = np.arange(len(members)) if subjects is None else subjects
-    claims, null = refitted(_columns(trained_on), members[None], people, PERMUTATIONS, seed)
-    found = auc(claims[0], members, confidence)
-    significant = p_value(null, found.value) <= ALPHA
+    fit = refitted(_columns(trained_on), members[None], people, PERMUTATIONS, seed)
+    found = auc(fit.claims[0], members, confidence)
+    significant = fit.p_value <= ALPHA
     failed = significant and found.value >= LARGE
     said = (
         "Which shadows trained on a record gives away whether the target did, so an attack could "
@@ -81,14 +80,13 @@ def design_control(
         if significant
         else "Which shadows trained on a record tells nothing of whether the target did"
     )
-    spread = float(np.std(null))
     return Control(
         name=NAME,
         result="fail" if failed else "warn" if significant else "pass",
         statement=f"{said}.",
         estimate=found,
-        sensitivity=f"An AUC of about {0.5 + 3.17 * spread:.3f} would have been seen in four cases "
-        "out of five.",
+        sensitivity=f"An AUC of about {0.5 + 3.17 * fit.spread:.3f} would have been seen in four "
+        "cases out of five.",
     )
 
 

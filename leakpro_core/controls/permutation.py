@@ -71,6 +71,16 @@ def rank_auc(ranks: Floats, bits: AnyArray) -> Floats:
     return np.where(pairs > 0, won / np.maximum(pairs, 1.0), 0.5)
 
 
+def rank_tail(scores: AnyArray, bits: Bools, share: float) -> Floats:
+    """Return TPR less FPR along the last axis where at most a share is flagged, ties or none."""
+    n = scores.shape[-1]
+    place = n - 1 - int(share * n + 1e-12)
+    flags = scores > np.partition(scores, place, axis=-1)[..., place, None]
+    m = bits.sum(axis=-1)
+    hits = (flags & bits).sum(axis=-1)
+    return np.asarray(hits / np.maximum(m, 1) - (flags.sum(axis=-1) - hits) / np.maximum(n - m, 1))
+
+
 def auc_weights(claims: Floats, seen: Bools, bits: Bools) -> Floats:
     """Return weights ``[targets, n]`` whose product with the bits is the mean AUC less one half.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binom, rankdata
+from scipy.stats import binom
 
 from leakpro_core.arrays import AnyArray, Bools, Ints, Singles
 from leakpro_core.controls.blind import (
@@ -18,7 +18,6 @@ from leakpro_core.controls.blind import (
     refitted,
 )
 from leakpro_core.controls.features import describe, numbers
-from leakpro_core.controls.permutation import p_value, rank_auc
 from leakpro_core.plan import Policy
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -79,8 +78,7 @@ def test_false_alarms_stay_at_their_level_by_subject_too(size: int) -> None:
     hits = 0
     for seed in range(150):
         bits = (rng.permutation(subjects.max() + 1) % 2 == 0)[subjects][None]
-        claims, null = refitted(columns, bits, subjects, 39, seed)
-        hits += p_value(null, float(rank_auc(rankdata(claims[0]), bits[0]))) <= 0.05
+        hits += refitted(columns, bits, subjects, 39, seed).p_value <= 0.05
     assert hits <= binom.ppf(0.999, 150, 0.05)
 
 
@@ -107,12 +105,13 @@ def test_a_column_that_means_the_opposite_in_the_other_class_fails() -> None:
 
 
 def test_a_rare_category_is_seen_in_the_tail_although_the_auc_is_small() -> None:
-    rng, x, y = people(6000)
-    rare = rng.random(6000) < 0.04
-    exposed = rng.random(6000) < np.where(rare, 0.9, 0.485)
+    rng, x, y = people(4000)
+    rare = rng.random(4000) < 0.02
+    exposed = rng.random(4000) < np.where(rare, 0.9, 0.49)
     found = blind(np.column_stack([x, rare]), y, exposed)
     assert found.auc.value < 0.55
     assert found.control.result == "fail"
+    assert "tells some of them apart" in found.control.statement
 
 
 def test_members_chosen_for_being_easy_fail() -> None:
@@ -204,7 +203,8 @@ def test_the_same_seed_gives_the_same_claims() -> None:
     np.testing.assert_array_equal(first.claims, again.claims)
     assert first.p_value == again.p_value
     alone = blind_claims(x, y, 2, exposed, np.arange(300), modality="tabular", seed=1)
-    np.testing.assert_array_equal(first.claims, alone)
+    # As far as rounding goes: it depends on how many arms are predicted at once.
+    np.testing.assert_allclose(first.claims, alone, atol=1e-6)
 
 
 def test_twenty_thousand_records_take_less_than_twenty_cpu_seconds() -> None:

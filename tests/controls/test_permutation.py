@@ -10,6 +10,7 @@ from leakpro_core.controls.permutation import (
     auc_weights,
     p_value,
     rank_auc,
+    rank_tail,
     rearranged,
     tail_weights,
 )
@@ -58,6 +59,7 @@ def test_weights_of_a_tail_are_the_difference_of_rates_above_one_threshold() -> 
     expected = flagged[bits].mean() - flagged[~bits].mean()
     weights = tail_weights(claims, np.ones(200, bool), bits[None], 0.1)
     assert pytest.approx(expected, abs=1e-12) == float((weights[0] * bits).sum())
+    assert pytest.approx(expected, abs=1e-12) == float(rank_tail(claims, bits, 0.1))
 
 
 def test_a_tie_group_across_the_threshold_is_not_flagged() -> None:
