@@ -212,8 +212,8 @@ def tpr_interval(
     """Return distribution-free limits of the TPR at each of ``fpr``, without a split.
 
     The k-th largest control claim of n has a true FPR of Beta(k, n + 1 - k). The lower limit
-    counts members above the largest k that is certainly strict enough, the upper limit members at
-    or above the smallest k that is certainly loose enough; ``alpha / 2`` for each threshold and
+    counts members above the largest k that is certainly strict enough, the upper limit members that
+    reach the smallest k that is certainly loose enough; ``alpha / 2`` for each threshold and
     each rate. Four such errors do not add up: what makes one likely makes another impossible, and
     together they stay below alpha whatever the ROC (``docs/decisions/0022-tpr-interval.md``).
     Valid with ties. sampled: False where the exposed rounds are all there are, so that their
@@ -262,16 +262,23 @@ def loose_rank(fpr: ArrayLike, n: int, alpha: float) -> Ints:
 
 
 def exposed_beyond(t: Tally, rank: Ints) -> tuple[Ints, Ints]:
-    """Return how many exposed claims lie above, and at or above, the k-th largest control claim.
+    """Return how many exposed claims lie above, and reach, the k-th largest control claim.
 
+    Ties with it are not above. Of them as large a share reaches it as of the controls tied with
+    it: an attacker can break ties by a coin and no better, so claims that are all equal reach no
+    further than guesses (``docs/decisions/0023-ties.md``).
     rank: k from 1 to n; 0 counts nobody, n + 1 everybody.
     """
-    level = np.searchsorted(np.cumsum(t.control), rank)
-    tp = np.append(0, np.cumsum(t.exposed))
+    through = np.cumsum(t.control)
+    level = np.minimum(np.searchsorted(through, rank), len(t.value) - 1)
+    tp = np.append(0, np.cumsum(t.exposed))[level]
+    controls = np.maximum(t.control[level], 1)
+    into = np.clip(rank - (through[level] - t.control[level]), 0, controls)
+    # Whole numbers, so that the ceiling is exact.
+    tied = -(-t.exposed[level] * into // controls)
     nobody, everybody = rank < 1, rank > t.nonmembers
-    level = np.minimum(level, len(t.value) - 1)
-    above = np.where(nobody, 0, np.where(everybody, t.members, tp[level]))
-    reached = np.where(nobody, 0, np.where(everybody, t.members, tp[level + 1]))
+    above = np.where(nobody, 0, np.where(everybody, t.members, tp))
+    reached = np.where(nobody, 0, np.where(everybody, t.members, tp + tied))
     return above, reached
 
 
