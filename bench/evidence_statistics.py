@@ -88,7 +88,6 @@ def audit(
             adversary="anybody",
             family=family,
             sampling=sampling,
-            members=int(exposed.sum()),
             models=1,
             invalid=None,
             unfinished=(),

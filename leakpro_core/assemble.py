@@ -131,7 +131,6 @@ def _findings(
         if p.adversary.name == adversary.name and p.status == "failed"
     ]
     mine = [j for j in judged if j.adversary == adversary.name]
-    members = data_summary(cast, valid).members
     findings = []
     for family in (MAIN, TENTH):
         of_family = [j for j in mine if j.family == family]
@@ -145,7 +144,6 @@ def _findings(
             adversary=adversary.name,
             family=family,
             sampling=sampling,
-            members=members if family == MAIN else members // 10,
             models=len(cast.members),
             unfinished=unfinished,
         )

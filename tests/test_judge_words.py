@@ -8,7 +8,16 @@ from attrs import evolve
 from evidence_statistics import evidence
 
 from leakpro_core import judge
-from leakpro_core.judge.numbers import headcount, listed, people, percent, plain
+from leakpro_core.judge.numbers import (
+    at_least,
+    at_most,
+    headcount,
+    listed,
+    people,
+    percent,
+    percent_at_most,
+    plain,
+)
 from leakpro_core.plan import Policy
 from leakpro_core.report import Card, Exclusion, Finding, Word
 
@@ -29,7 +38,7 @@ def measured(shift=0.0, n=500, **columns):
     return evolve(judge.judge(rounds, POLICY, sampling="random", seed=0)[0], **columns)
 
 
-QUIET = measured(detected=False, p_value=0.4, strength=0.6, exclusion=WITHIN)
+QUIET = measured(detected=False, p_value=0.4, strength=0.6, exclusion=WITHIN, everybody=2500)
 
 
 def find(*judged, **columns):
@@ -37,7 +46,6 @@ def find(*judged, **columns):
         "adversary": "API user",
         "family": judge.MAIN,
         "sampling": "random",
-        "members": 2500,
         "models": 1,
         "invalid": None,
         "unfinished": (),
@@ -88,7 +96,7 @@ def test_the_strongest_attack_names_the_strength():
 
 
 def test_not_found_needs_every_bound_within_what_is_tolerated():
-    found = find(QUIET)
+    found = find(QUIET, sampling="all")
     assert found.word is Word.NOT_FOUND
     assert found.statement == (
         "No leak was found. With these attacks, up to 1% x 2,500 = 25 members could still be "
@@ -145,16 +153,40 @@ def test_nothing_judged_is_not_tested():
 
 
 def test_reach_is_said_in_people():
-    found = find(measured(shift=2.0))
+    found = find(measured(shift=2.0), sampling="all")
     low, high = found.reach
-    assert 0 < low < high < 2500
-    assert (found.reach_of, found.reach_fpr) == (2500, 0.01)
+    assert 0 < low < high < 500
+    assert (found.reach_of, found.reach_fpr) == (500, 0.01)
     assert re.search(
         r"At a false-positive rate of 1%, the strongest attack \(lira\) flags between [\d,]+ and "
-        r"[\d,]+ of the 2,500 members of this model\.$",
+        r"[\d,]+ of the 500 members of this model\.$",
         found.statement,
     )
     assert "of a model, on average over these 4." in find(measured(shift=2.0), models=4).statement
+
+
+def test_a_sample_of_the_members_is_not_called_all_of_them():
+    assert "of the 500 members tested." in find(measured(shift=2.0)).statement
+    assert "3% x 2,500 = 75 members tested could still" in find(QUIET).statement
+
+
+def test_reach_counts_people_and_not_their_records():
+    rng = np.random.default_rng(0)
+    exposed = np.arange(2000) < 1000
+    claim = (rng.normal(size=200) + 4.0 * (np.arange(200) < 100)).repeat(10)
+    e = evidence(claim, exposed, subject=np.arange(2000) // 10)
+    rounds = [judge.Rounds(label="lira", adversary="API user", evidence=e)]
+    found = find(*judge.judge(rounds, POLICY, sampling="all", seed=0), sampling="all")
+    assert found.reach_of == 100
+    assert "of the 100 members of this model." in found.statement
+
+
+def test_bounds_are_rounded_so_that_they_hold():
+    barely = (WITHIN[0], Exclusion(fpr=0.01, high=0.0302, tolerated=0.03, needed=1264))
+    found = find(evolve(QUIET, exclusion=barely))
+    assert "up to 3.1% of the members are flagged" in found.statement
+    assert "at most 0.031 by any of 1 attacks (0.03 is tolerated)" in found.technical
+    assert "L = 9.9 (lira)" in find(leaking(9.99)).technical
 
 
 def test_no_sentence_says_what_only_a_person_may_judge():
@@ -318,6 +350,26 @@ def test_two_significant_digits():
         "100%",
         "100%",
     ]
+
+
+def test_bounds_are_rounded_outwards():
+    assert [at_most(x) for x in (0.0, 0.03, 0.0301, 0.996, 1.0, 0.1 + 0.2, 1201.0)] == [
+        "0",
+        "0.03",
+        "0.031",
+        "1",
+        "1",
+        "0.3",
+        "1,300",
+    ]
+    assert [at_least(x) for x in (0.0, 2.999, 3.0, 9.99, 0.0129)] == [
+        "0",
+        "2.9",
+        "3",
+        "9.9",
+        "0.012",
+    ]
+    assert percent_at_most(0.00301) == "0.31%"
 
 
 def test_counts_of_people():

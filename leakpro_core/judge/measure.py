@@ -21,7 +21,8 @@ from leakpro_core.statistics.power import records_needed
 class Judged:
     """One attack of one adversary in one family, measured.
 
-    members, nonmembers: rounds per target, the fewest. p_value: family-wise over the whole audit;
+    members, nonmembers: rounds per target, the fewest; everybody: members per target, the mean;
+    a round is a person, whose records count as one. p_value: family-wise over the whole audit;
     detected: it is at most alpha. strength: L, the largest lower bound of the likelihood ratio at
     an fpr point. reach: at reach_fpr, the lowest declared FPR that is resolved, limits of the TPR
     that hold for all attacks of this adversary together; None where none is resolved.
@@ -32,6 +33,7 @@ class Judged:
     family: str
     members: int
     nonmembers: int
+    everybody: int
     auc: Estimate
     points: tuple[Point, ...]
     exclusion: tuple[Exclusion, ...]
@@ -109,6 +111,7 @@ def _measured(
         family=sample.family,
         members=sample.members,
         nonmembers=sample.nonmembers,
+        everybody=sample.everybody,
         auc=area(sample, policy.confidence),
         points=shown,
         exclusion=exclusions(sample, policy, needed, sampled=sampled),

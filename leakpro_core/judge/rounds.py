@@ -70,6 +70,11 @@ class Sample:
         return min(part.tally.members for part in self.parts)
 
     @property
+    def everybody(self) -> int:
+        """Exposed rounds of a target, the mean over targets, rounded."""
+        return round(sum(part.tally.members for part in self.parts) / len(self.parts))
+
+    @property
     def nonmembers(self) -> int:
         """Fewest control rounds of a target."""
         return min(part.tally.nonmembers for part in self.parts)

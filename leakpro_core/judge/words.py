@@ -4,7 +4,16 @@ import math
 from collections.abc import Sequence
 
 from leakpro_core.judge.measure import Judged
-from leakpro_core.judge.numbers import headcount, listed, people, percent, plain
+from leakpro_core.judge.numbers import (
+    at_least,
+    at_most,
+    headcount,
+    listed,
+    people,
+    percent,
+    percent_at_most,
+    plain,
+)
 from leakpro_core.judge.rounds import TENTH
 from leakpro_core.plan import Policy
 from leakpro_core.report import LEAKS, Exclusion, Finding, Word
@@ -30,15 +39,15 @@ def finding(
     adversary: str,
     family: str,
     sampling: str,
-    members: int,
     models: int,
     invalid: str | None,
     unfinished: Sequence[str],
 ) -> Finding:
     """Return the verdict on one family for one adversary; ``judged`` may hold others too.
 
-    members: of each model, how many people the family is about; models: how many were audited;
-    invalid: why the test supports no conclusion; unfinished: attacks asked for that did not finish.
+    sampling: "all" (every member of the model was tested), "random" or "other"; models: how many
+    were audited; invalid: why the test supports no conclusion; unfinished: attacks asked for that
+    did not finish.
     """
     mine = [j for j in judged if (j.adversary, j.family) == (adversary, family)]
     if not mine:
@@ -46,18 +55,18 @@ def finding(
     best = min(mine, key=lambda j: (-j.strength, j.p_value, -j.auc.value))
     bounds = _widest(mine)
     word = Word.INVALID if invalid is not None else _word(mine, bounds, unfinished)
-    count = None if sampling == "other" else members
+    count = None if sampling == "other" else best.everybody
     reach = None
     if word in LEAKS and count is not None and best.reach is not None:
         reach = (math.floor(best.reach.low * count), math.ceil(best.reach.high * count))
     if word is Word.INVALID:
         said = f"This test cannot support a conclusion because {_clause(invalid or '')}."
     elif word is Word.NOT_FOUND:
-        said = _not_found(family, bounds, count)
+        said = _not_found(family, bounds, count, sampling)
     elif word is Word.INCONCLUSIVE:
         said = _inconclusive(mine, bounds, unfinished)
     else:
-        said = _SAID[word] + _flagged(best, reach, count, models)
+        said = _SAID[word] + _flagged(best, reach, count, models, sampling)
     return Finding(
         family=family,
         adversary=adversary,
@@ -103,22 +112,28 @@ def _widest(mine: Sequence[Judged]) -> tuple[Exclusion, ...]:
     return tuple(max(each, key=lambda e: e.high) for each in same)
 
 
-def _flagged(best: Judged, reach: tuple[int, int] | None, count: int | None, models: int) -> str:
+def _flagged(
+    best: Judged, reach: tuple[int, int] | None, count: int | None, models: int, sampling: str
+) -> str:
     if reach is None or count is None or best.reach_fpr is None:
         return ""
-    whose = "of this model" if models == 1 else f"of a model, on average over these {models}"
+    whose = "tested" if sampling == "random" else "of this model"
+    if models > 1:
+        whose = f"of a model, on average over these {models}"
     return (
         f" At a false-positive rate of {percent(best.reach_fpr)}, the strongest attack "
         f"({best.label}) flags {people(*reach)} of the {count:,} {_kin(best.family)} {whose}."
     )
 
 
-def _not_found(family: str, bounds: Sequence[Exclusion], count: int | None) -> str:
+def _not_found(family: str, bounds: Sequence[Exclusion], count: int | None, sampling: str) -> str:
+    tested = " tested" if sampling == "random" else ""
+
     def could(e: Exclusion) -> str:
         who = f"{percent(e.tolerated)} of the {_kin(family)}"
         if count is not None:
             number = headcount(e.tolerated * count)
-            who = f"{percent(e.tolerated)} x {count:,} = {number} {_kin(family)}"
+            who = f"{percent(e.tolerated)} x {count:,} = {number} {_kin(family)}{tested}"
         return f"up to {who} could still be flagged at a false-positive rate of {percent(e.fpr)}"
 
     return (
@@ -136,7 +151,7 @@ def _inconclusive(
     missed = [e for e in bounds if e.high > e.tolerated]
     if missed:
         open_ = [
-            f"up to {percent(e.high)} of the {_kin(mine[0].family)} are flagged at a "
+            f"up to {percent_at_most(e.high)} of the {_kin(mine[0].family)} are flagged at a "
             f"false-positive rate of {percent(e.fpr)} ({percent(e.tolerated)} is tolerated)"
             for e in missed
         ]
@@ -163,7 +178,8 @@ def _technical(
 ) -> str:
     level = percent(policy.confidence)
     parts = [
-        f"Largest lower bound of the likelihood ratio: L = {plain(best.strength)} ({best.label}), "
+        "Largest lower bound of the likelihood ratio: "
+        f"L = {at_least(best.strength)} ({best.label}), "
         f"{_chance(min(j.p_value for j in mine))}, {level} family-wise over the audit"
     ]
     parts += [
@@ -173,7 +189,7 @@ def _technical(
         if p.kind == "fpr"
     ]
     parts += [
-        f"TPR at FPR {percent(e.fpr)}: at most {plain(e.high)} by any of {len(mine)} attacks "
+        f"TPR at FPR {percent(e.fpr)}: at most {at_most(e.high)} by any of {len(mine)} attacks "
         f"({plain(e.tolerated)} is tolerated)"
         for e in bounds
     ]
