@@ -2,16 +2,16 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from functools import partial
 
 from attrs import evolve, field, frozen
 
-from leakpro_core.vetting.digest import Contents, installed_contents, module_file
+from leakpro_core.vetting.digest import Contents, installed_contents, module_file, tree_digest
 from leakpro_core.vetting.finder import Claim, imported_elsewhere, install, tops_of
 from leakpro_core.vetting.hooks import entry_hooks
-from leakpro_core.vetting.metadata import Found, Metadata, find, is_module
+from leakpro_core.vetting.metadata import Found, Metadata, find, is_module, shared_tops
 from leakpro_core.vetting.reasons import Problem, Reason, problem
 from leakpro_core.vetting.registry import Approval, Mode, Registry
 
@@ -37,6 +37,11 @@ class Vetted:
         return self.mode is not Mode.OFF and not self.problems
 
     @property
+    def digest(self) -> str:
+        """The digest of the files that were found; empty where nobody looked or none are known."""
+        return tree_digest(self.claim.hashes) if self.claim and self.claim.hashes else ""
+
+    @property
     def refused(self) -> bool:
         """Whether none of it may run."""
         return self.mode is Mode.ENFORCE and bool(self.problems)
@@ -52,8 +57,12 @@ def vet(registry: Registry, path: Sequence[str], today: date) -> tuple[Vetted, .
     if registry.mode is Mode.OFF:
         vetted = [Vetted(found=each, mode=Mode.OFF) for each in found]
     else:
-        vetted = _apart([_vet(each, registry, today) for each in found])
-    install(list(_claims(vetted)), [each.name for each in found])
+        vetted = [_vet(each, registry, today) for each in found]
+    names = [each.name for each in found]
+    tops = {top for each in vetted for top in _tops(each)}
+    shared = shared_tops(tops, [*path, *sys.path], names)
+    vetted = _apart(vetted, shared)
+    install(list(_claims(vetted, shared.keys())), names)
     return tuple(vetted)
 
 
@@ -137,9 +146,18 @@ def _against_files(
         yield report(Reason.IMPORTED, other)
 
 
-def _apart(vetted: Sequence[Vetted]) -> list[Vetted]:
-    """Add what only shows when plugins are compared: names that two of them use."""
-    points, tops = defaultdict(set), defaultdict(set)
+def _tops(vetted: Vetted) -> set[str]:
+    """Return the top-level names that a plugin ships or, where no files are known, points to."""
+    if vetted.claim is None:
+        return set()
+    modules = (module for _, module in vetted.found.metadata.entry_points)
+    return {*vetted.claim.tops, *(module.partition(".")[0] for module in modules)}
+
+
+def _apart(vetted: Sequence[Vetted], shared: Mapping[str, set[str]]) -> list[Vetted]:
+    """Add what only shows when distributions are compared: names that two of them use."""
+    points = defaultdict(set)
+    tops = defaultdict(set, {top: set(owners) for top, owners in shared.items()})
     for each in vetted:
         for point, _ in each.found.metadata.entry_points:
             points[point].add(each.found.name)
@@ -157,17 +175,18 @@ def _apart(vetted: Sequence[Vetted]) -> list[Vetted]:
     return [evolve(each, problems=(*each.problems, *more(each))) for each in vetted]
 
 
-def _claims(vetted: Iterable[Vetted]) -> Iterator[Claim]:
-    """Yield what the finder must answer for: verified plugins, and refused ones with the reason."""
+def _claims(vetted: Iterable[Vetted], shared: Set[str]) -> Iterator[Claim]:
+    """Yield what the finder must answer for: verified plugins, and refused ones with the reason.
+
+    shared: names of other distributions too; a plugin that is refused must not take numpy with it.
+    """
     free = set(_TAKEN)
     for each in sorted(vetted, key=lambda v: v.refused):
         if each.claim is None or not (each.verified or each.refused):
             continue
-        tops = set(each.claim.tops)
-        if each.refused:
-            tops |= {module.partition(".")[0] for _, module in each.found.metadata.entry_points}
+        tops = frozenset(_tops(each) - free)
         reason = str(each.problems[0].reason) if each.refused else ""
-        yield evolve(each.claim, refusal=reason, tops=frozenset(tops - free))
+        yield evolve(each.claim, refusal=reason, tops=tops, shared=tops & shared)
         free |= tops
 
 

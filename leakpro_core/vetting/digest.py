@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from attrs import field, frozen
 
@@ -65,7 +66,7 @@ def installed_contents(metadata: Metadata, info: Path) -> Contents:
         return _nothing(metadata, Reason.NO_RECORD, f"none to read in {info}")
     shipped, flaws = _sort_out(paths, info.name, metadata.scripts)
     flaws += [(Reason.SYMLINK, path) for path in shipped if _linked(site, path)]
-    return _contents(metadata, shipped, flaws, lambda path: (site / path).read_bytes())
+    return _contents(metadata, shipped, flaws, lambda path: _regular(site / path))
 
 
 def _nothing(metadata: Metadata, reason: Reason, found: str) -> Contents:
@@ -84,7 +85,7 @@ def wheel_contents(wheel: Path) -> Contents:
             metadata = metadata_of(info, lambda name: _text(archive, f"{info}/{name}"))
             shipped, flaws = _sort_out(names, info, frozenset())
             flaws += [(Reason.SYMLINK, f.filename) for f in files if _is_link(f)]
-            return _contents(metadata, shipped, flaws, archive.read)
+            return _contents(metadata, shipped, flaws, archive.open)
     except FileNotFoundError:
         raise MissingFile(f"wheel {wheel}", found="no such file") from None
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
@@ -97,19 +98,20 @@ def _contents(
     metadata: Metadata,
     paths: Collection[str],
     flaws: list[tuple[Reason, str]],
-    read: Callable[[str], bytes],
+    opened: Callable[[str], IO[bytes]],
 ) -> Contents:
     hashes, sources = {}, {}
     wanted = {module_file(module, paths) for _, module in metadata.entry_points}
     for path in paths:
         try:
-            data = read(path)
+            with opened(path) as file:
+                if path in wanted:
+                    sources[path] = file.read()
+                    hashes[path] = hashlib.sha256(sources[path]).hexdigest()
+                else:  # data files may be larger than the memory
+                    hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except OSError:
             flaws.append((Reason.DIGEST, f"{path} is listed and cannot be read"))
-            continue
-        hashes[path] = hashlib.sha256(data).hexdigest()
-        if path in wanted:
-            sources[path] = data
     return Contents(metadata=metadata, hashes=hashes, flaws=tuple(flaws), sources=sources)
 
 
@@ -132,11 +134,22 @@ def _sort_out(
             flaws.append((Reason.DATA, path))
         elif len(parts) == 1 and path.lower().endswith(".pth"):
             flaws.append((Reason.PTH, path))
-        elif not path.endswith(".pyc") and not (
+        elif not _cached(parts) and not (
             len(parts) == 2 and parts[0] == info and parts[1] in _INSTALLER
         ):
             counted.append(path)
     return counted, flaws
+
+
+def _cached(parts: tuple[str, ...]) -> bool:
+    """Whether it is byte-code that an installer made; what a wheel ships lies beside the source."""
+    return parts[-1].endswith(".pyc") and "__pycache__" in parts
+
+
+def _regular(path: Path) -> IO[bytes]:
+    if not path.is_file():  # a named pipe would never end
+        raise OSError
+    return path.open("rb")
 
 
 def _recorded(record: Path) -> list[str] | None:

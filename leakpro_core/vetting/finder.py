@@ -11,7 +11,7 @@ import io
 import posixpath
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, all_suffixes
 from importlib.resources.abc import Traversable, TraversableResources
 from importlib.util import decode_source
 from pathlib import Path, PurePosixPath
@@ -28,7 +28,8 @@ class Claim:
     """The top-level names of one distribution, and the only files that may stand behind them.
 
     site: the folder that paths start from; hashes: SHA-256 (hex) by path;
-    refusal: why none of it may be imported, empty where it may.
+    refusal: why none of it may be imported, empty where it may; shared: those of the names that
+    are another distribution's too, of which a refusal takes nothing but the files listed here.
     """
 
     distribution: str
@@ -37,6 +38,7 @@ class Claim:
     hashes: Mapping[str, str] = field(repr=False)
     refusal: str = ""
     tops: frozenset[str]
+    shared: frozenset[str] = frozenset()
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; ``ImportError`` if they are not those that were hashed."""
@@ -66,8 +68,16 @@ class Claim:
 
 
 def tops_of(paths: Iterable[str]) -> frozenset[str]:
-    """Return the top-level module names that these files make importable."""
-    tops = (path.partition("/")[0].removesuffix(".py") for path in paths)
+    """Return the top-level module names that these files make importable.
+
+    Extension modules and byte-code without source count: they are never loaded, because they
+    cannot be compiled from what was hashed, and nothing may be loaded in their place.
+    """
+    tops = set()
+    for path in paths:
+        top, inside, _ = path.partition("/")
+        if inside or path.endswith(tuple(all_suffixes())):
+            tops.add(top if inside else top.partition(".")[0])
     return frozenset(top for top in tops if top.isidentifier())
 
 
@@ -170,10 +180,13 @@ class VerifiedFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        claim = self._by_top.get(fullname.partition(".")[0])
+        top = fullname.partition(".")[0]
+        claim = self._by_top.get(top)
         if claim is None:
             return None
         if claim.refusal:
+            if top in claim.shared and module_file(fullname, claim.hashes) is None:
+                return None
             raise ModuleNotFoundError(
                 f"{fullname} belongs to {claim.distribution} {claim.version}, "
                 f"which vetting refused: {claim.refusal}",

@@ -2,7 +2,7 @@
 
 import configparser
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -65,6 +65,21 @@ def find(path: Sequence[str]) -> tuple[Found, ...]:
         Found(metadata=metadata, info=info, others=tuple(again.get(name, ())))
         for name, (info, metadata) in sorted(plugins.items())
     )
+
+
+def shared_tops(
+    tops: Collection[str], path: Sequence[str], plugins: Collection[str]
+) -> dict[str, set[str]]:
+    """Return which of the top-level names are those of other distributions too, and of which."""
+    shared: dict[str, set[str]] = {}
+    for info in _infos(path):
+        name = _name_of_folder(info)
+        if name not in plugins:
+            listed = f"\n{_read(info / 'RECORD')}\n{_read(info / 'top_level.txt')}\n"
+            for top in tops:
+                if any(f"\n{top}{end}" in listed for end in ("/", ".py,", "\n")):
+                    shared.setdefault(top, set()).add(name)
+    return shared
 
 
 def metadata_of(info: str, read: Callable[[str], str]) -> Metadata:

@@ -7,7 +7,7 @@ The format is read strictly: an unknown key, a wrong type or a misspelt hook is
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -89,7 +89,7 @@ def choose(*named: Path | None, system: Path = SYSTEM) -> Registry:
 
 def _exists(path: Path) -> bool:
     try:
-        path.stat()
+        path.lstat()  # a link to nowhere, an unmounted share say, must not mean: no registry
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -234,5 +234,5 @@ def _list(values: tuple[str, ...]) -> str:
 
 
 def _text(value: str) -> str:
-    escape: Callable[[re.Match[str]], str] = lambda m: f"\\u{ord(m[0]):04x}"  # noqa: E731
-    return '"' + re.sub(r'[\x00-\x1f\x7f"\\]', escape, value) + '"'
+    plain = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
+    return f'"{"".join(plain)}"'

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -72,6 +73,20 @@ def shared_package(case: Case) -> None:
     other = {"tiny_plugin/guest.py": "", "other_plugin.py": ""}
     wheel = write_wheel(case.folder, "leakpro-other", other, entry_points={"o": "other_plugin"})
     install_wheel(wheel, case.site)
+
+
+def package_of_a_library(case: Case) -> None:
+    install_wheel(write_wheel(case.folder, "library", {"tiny_plugin/guest.py": ""}), case.site)
+
+
+def named_pipe(case: Case) -> None:
+    (case.package / "work.py").unlink()
+    os.mkfifo(case.package / "work.py")
+
+
+def byte_code_without_source(case: Case) -> None:
+    case.rewrite("tiny_fast.pyc", "")
+    append_to_record(case, "tiny_fast.pyc,,")
 
 
 def editable(case: Case) -> None:
@@ -187,6 +202,8 @@ ROWS = (
     Row(Reason.DIGEST, missing_file),
     Row(Reason.DIGEST, changed_file_with_its_hash_in_record),
     Row(Reason.DIGEST, listed_extra_file),
+    Row(Reason.DIGEST, named_pipe),
+    Row(Reason.DIGEST, byte_code_without_source),
     Row(Reason.DIGEST, record_of_record),
     Row(Reason.ENTRY_POINT, entry_point_to_own_module),
     Row(Reason.ENTRY_POINT, second_entry_point),
@@ -194,6 +211,7 @@ ROWS = (
     Row(Reason.FOREIGN_MODULE, entry_point_to_other_distribution),
     Row(Reason.FOREIGN_MODULE, file_of_core),
     Row(Reason.FOREIGN_MODULE, shared_package),
+    Row(Reason.FOREIGN_MODULE, package_of_a_library),
     Row(Reason.EDITABLE, editable),
     Row(Reason.NO_RECORD, no_record),
     Row(Reason.NO_RECORD, empty_record),

@@ -4,12 +4,13 @@ import importlib
 import importlib.util
 import pkgutil
 import py_compile
+import shutil
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
-from tiny import TODAY, Case
+from tiny import PLUGIN, TODAY, Case
 
 from leakpro_core.builtin.local import LocalOptions, execute
 from leakpro_core.errors import LeakProError, PluginRefused, RegistryMalformed
@@ -148,6 +149,32 @@ def test_a_folder_without_init_is_a_package(case):
     assert case.plugin(plugins).status is Status.VERIFIED
     assert importlib.import_module("tiny_plugin.deep.deeper.end").VALUE == 7
     assert (files("tiny_plugin.deep") / "deeper" / "end.py").is_file()
+
+
+@pytest.mark.parametrize("name", ["tiny_fast.cpython-311-x86_64-linux-gnu.so", "tiny_fast.pyc"])
+def test_nothing_stands_in_for_what_cannot_be_compiled_from_source(name, case):
+    files = {"tiny_plugin/plugin.py": PLUGIN.format(canary=str(case.canary)), name: ""}
+    points = {"tiny": "tiny_plugin.plugin"}
+    wheel = write_wheel(case.folder, "leakpro-tiny", files, version="2.0", entry_points=points)
+    shutil.rmtree(case.site)
+    install_wheel(wheel, case.site)
+    sha256 = pin(str(wheel), by="", today=TODAY, expires=None).sha256
+    assert case.plugin(case.find(version="2.0", sha256=sha256)).status is Status.VERIFIED
+    (case.site / "tiny_fast").mkdir()
+    case.rewrite("tiny_fast/__init__.py", forged(case))
+    with pytest.raises(ModuleNotFoundError, match="tiny_fast is not among the approved files"):
+        importlib.import_module("tiny_fast")
+
+
+def test_a_refused_plugin_does_not_take_a_library_with_it(case):
+    files = {"numpy/evil.py": ""}
+    wheel = write_wheel(case.folder, "evil", files, entry_points={"evil": "numpy.evil"})
+    install_wheel(wheel, case.site)
+    plugins = case.find()
+    assert [p.name for p in plugins.plugins if p.status is Status.REFUSED] == ["evil"]
+    assert finders()[0].find_spec("numpy", None) is None
+    with pytest.raises(ModuleNotFoundError, match=r"numpy\.evil belongs to evil 1\.0"):
+        finders()[0].find_spec("numpy.evil", None)
 
 
 def finders() -> list[VerifiedFinder]:

@@ -208,6 +208,13 @@ def test_a_registry_that_is_not_there_is_no_permission(nowhere):
         choose(nowhere, system=nowhere)
 
 
+def test_a_link_to_a_registry_that_is_gone_is_no_permission(tmp_path, nowhere):
+    system = tmp_path / "registry.toml"
+    system.symlink_to(nowhere)
+    with pytest.raises(RegistryMalformed, match="found No such file or directory"):
+        choose(None, system=system)
+
+
 def test_a_folder_is_no_registry(tmp_path):
     with pytest.raises(RegistryMalformed, match="found Is a directory"):
         choose(None, system=tmp_path)
