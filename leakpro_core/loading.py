@@ -52,7 +52,10 @@ class Status(StrEnum):
 
 @frozen(kw_only=True)
 class Plugin:
-    """An installed plugin; problems: why it was refused, is broken or could not be verified."""
+    """An installed plugin; problems: why it was refused, is broken or could not be verified.
+
+    digest: of its files as they were found, empty where nobody looked.
+    """
 
     name: str
     version: str
@@ -60,6 +63,7 @@ class Plugin:
     hooks: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    digest: str = ""
 
 
 Loaded = tuple[Plugin, tuple[Offer, ...]]
@@ -88,6 +92,7 @@ def load(vetted: Vetted) -> Loaded:
         status=_status(vetted),
         capabilities=vetted.approvals[0].capabilities if vetted.approvals else (),
         problems=vetted.problems,
+        digest=vetted.digest,
     )
     if vetted.refused:
         return plugin, ()
@@ -111,7 +116,10 @@ def _load(plugin: Plugin, modules: Iterable[str], vetted: Vetted | None) -> Load
         if plugin.status is Status.REFUSED:
             return plugin, ()
         return plugin, tuple(offer for hook in hooks for offer in _offers(hook))
-    except _Faulty as fault:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # looking at a module runs its code, which may raise anything
+        fault = error if isinstance(error, _Faulty) else _Faulty(Reason.RAISES, _said(error))
         report = partial(problem, plugin.name, plugin.version, fault.reason, fault.found)
         found = report(expected=fault.expected, fix=fault.fix)
         return evolve(plugin, status=Status.BROKEN, problems=(found, *plugin.problems)), ()
@@ -139,10 +147,7 @@ def _import(module: str) -> ModuleType:
             expected="a module: package.plugin",
             fix="Mend the entry point in the plugin's pyproject.toml.",
         )
-    try:
-        return importlib.import_module(module)
-    except (Exception, SystemExit) as error:
-        raise _Faulty(Reason.RAISES, _said(error)) from error
+    return importlib.import_module(module)
 
 
 def _hooks(module: ModuleType, plugin: str) -> Iterator[_Hook]:
@@ -179,9 +184,9 @@ def _offers(hook: _Hook) -> tuple[Offer, ...]:
         if not isinstance(result, Iterable):
             raise _Faulty(Reason.NOT_OFFERS, f"{result!r} from {hook.name}", expected=expected)
         offers = tuple(result)
-    except _Faulty:
+    except (_Faulty, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _Faulty(Reason.HOOK_RAISES, f"{_said(error)} in {hook.name}") from error
     for offer in offers:
         if type(offer) is not kind:
@@ -190,5 +195,8 @@ def _offers(hook: _Hook) -> tuple[Offer, ...]:
 
 
 def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

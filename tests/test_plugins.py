@@ -139,6 +139,12 @@ def test_a_broken_plugin_leaves_the_rest_working(reason, site):
         hook("leakpro_attacks", "return [LoaderOffer(name='x', ref='a:b')]"),
         hook("leakpro_attacks", "return None"),
         hook("leakpro_attacks", "yield").replace("@hookimpl", "@hookimpl(hookwrapper=True)"),
+        hook("leakpro_attacks", "raise BaseException"),
+        "raise BaseException",
+        "class Odd(Exception):\n    __str__ = None\nraise Odd",
+        "class Odd:\n    __repr__ = None\n" + hook("leakpro_attacks", "return [Odd()]"),
+        "def __dir__(): raise ValueError",
+        attacks("x").replace("@hookimpl", "@hookimpl(specname=3)"),
     ],
 )
 def test_no_plugin_takes_the_others_down(source, site):
