@@ -24,7 +24,7 @@ _REGISTRY = click.option(
     "--registry",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Approved plugins; else the machine's own registry, else none.",
+    help="Approved plugins; else the plan's or run's registry, the machine's own, or none.",
 )
 
 
@@ -76,9 +76,10 @@ def check(plan: Path, registry: Path | None) -> None:
 def report(runs: tuple[Path, ...], formats: str, registry: Path | None) -> None:
     """Write the report of finished runs again, without computing, in the formats named."""
     from leakpro_core.audit import render_again
+    from leakpro_core.store import registry_of
 
-    plugins = _plugins(registry)
     for run in runs:
+        plugins = _plugins(registry, registry_of(run))
         _show(render_again(run, formats.split(","), plugins))
 
 
@@ -186,17 +187,22 @@ def _resolved(path: Path, registry: Path | None) -> "tuple[Plan, PluginSet]":
 def _show(files: Iterable[Path]) -> None:
     """Print the text report if there is one, and where the others are."""
     for file in files:
-        click.echo(file.read_text() if file.suffix == ".txt" else f"report: {file}")
+        text = file.suffix == ".txt"
+        _print(file.read_text("utf-8").split("\n") if text else [f"report: {file}"])
 
 
 def _print(lines: Iterable[str]) -> None:
+    from leakpro_core.wording import printable
+
     for line in lines:
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def _warn(lines: Iterable[str]) -> None:
+    from leakpro_core.wording import printable
+
     for line in lines:
-        click.echo(f"leakpro: {line}", err=True)
+        click.echo(printable(f"leakpro: {line}"), err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -85,7 +85,8 @@ class Store:
             if other and not _worthless(folder):
                 raise RunFolderTaken(
                     f"folder {folder}",
-                    found="the run of another plan, or of this plan before it was changed",
+                    found="the run of another plan, or of this plan or its plugins before they "
+                    "were changed or approved",
                     expected="an empty folder or a run of the same plan",
                     fix="Choose another --out, or delete the folder.",
                 )
@@ -168,6 +169,17 @@ def _worthless(folder: Path) -> bool:
     """Whether a run ended before it finished anything, by a mistake in its plan, say."""
     finished = [folder / "report.json", *folder.glob("signals/*.json"), *folder.glob("evidence/*")]
     return not any(path.exists() for path in finished)
+
+
+def registry_of(folder: Path) -> Path | None:
+    """Return the registry by which the plugins of the run in ``folder`` were vetted."""
+    try:
+        known = json.loads((folder / "plan.json").read_bytes()).get("registry")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise DamagedFile(f"file {folder / 'plan.json'}", found=str(error)) from error
+    return None if known is None else Path(str(known))
 
 
 def read_report(folder: Path) -> RiskReport:

@@ -15,16 +15,19 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
     """Return the resolved plan with the hashes of all its inputs.
 
     ``sha256`` is over the plan, the files that it names, the user's modules, and the plugins'
-    versions: a run folder belongs to one such hash.
+    versions, digests and what vetting said of them: a run folder belongs to one such hash, and
+    no audit goes on with what another build of a plugin, or one not yet approved, has computed.
     """
     inputs = {str(path): _hash(path) for path in sorted(set(_files(plan)))}
     used = plugins_of(plan)
-    versions = [(p.name, p.version) for p in plugins.plugins if p.name in used]
+    builds = [
+        (p.name, p.version, p.status.value, p.digest) for p in plugins.plugins if p.name in used
+    ]
     identity = hashlib.sha256(plan.sha256.encode())
     for name, digest in inputs.items():
         identity.update(f"{Path(name).name} {digest}\n".encode())
-    for plugin, version in versions:
-        identity.update(f"{plugin} {version}\n".encode())
+    for build in builds:
+        identity.update(f"{' '.join(build)}\n".encode())
     return {
         "sha256": identity.hexdigest(),
         "plan": plan.path.name,
@@ -32,7 +35,8 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
         "name": plan.name,
         "seed": plan.seed,
         "inputs": inputs,
-        "plugins": [list(v) for v in versions],
+        "plugins": [list(build) for build in builds],
+        "registry": None if plugins.registry.path is None else str(plugins.registry.path.resolve()),
         "target": {"loader": plan.loader.offered.offer.name, "options": repr(plan.loader.options)},
         "data": repr(plan.data),
         "adversaries": [repr(a) for a in plan.adversaries],

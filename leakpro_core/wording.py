@@ -46,6 +46,11 @@ def show(value: object) -> str:
     return str(value)
 
 
+def printable(line: str) -> str:
+    """Return a line with control characters escaped: names could steer a terminal with them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
 def show_kind(value: object) -> str:
     """Return the value with its type: ``the string "3"``."""
     for kind, name in _KINDS:

@@ -235,3 +235,13 @@ def test_new_overwrites_nothing(tmp_path, capsys):
     assert main(["plugins", "new", "leakpro-myattack", "--folder", str(tmp_path)]) == 64
     assert "found something in it" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_refusal_cannot_hide_itself_from_the_terminal(installed, tmp_path):
+    (tmp_path / "registry.toml").write_text('schema = 1\nmode = "enforce"\n')
+    (info,) = installed.glob("*.dist-info")
+    name = (info / "METADATA").read_text().replace("1.0", "1.0\x1b[1A\x1b[2K")
+    (info / "METADATA").write_text(name)
+    run = leakpro("plugins", "check", "--registry", tmp_path / "registry.toml", site=installed)
+    assert run.returncode == 4
+    assert r"leakpro-tiny 1.0\x1b[1A\x1b[2K: not listed in the registry" in run.stdout

@@ -10,6 +10,7 @@ from rich.text import Text
 from leakpro_core.records import Estimate
 from leakpro_core.report import AttackResult, Point, RiskReport
 from leakpro_core.store import write_atomic
+from leakpro_core.wording import printable
 
 WIDTH = 100
 
@@ -26,31 +27,35 @@ def render(report: RiskReport, folder: Path, options: None) -> tuple[Path, ...]:
     return (path,)
 
 
+def _line(text: str) -> Text:
+    return Text(printable(text))
+
+
 def _head(console: Console, report: RiskReport) -> None:
-    console.print(Text(f"{report.name}: {report.word.value}"))
+    console.print(_line(f"{report.name}: {report.word.value}"))
     if report.status != "complete":
-        console.print(Text(f"This audit is {report.status}."))
-    console.print(Text(report.statement))
+        console.print(_line(f"This audit is {report.status}."))
+    console.print(_line(report.statement))
     console.print()
     for finding in report.findings:
-        console.print(Text(f"{finding.family}, {finding.adversary}: {finding.word.value}"))
-        console.print(Text(f"  {finding.statement}"))
+        console.print(_line(f"{finding.family}, {finding.adversary}: {finding.word.value}"))
+        console.print(_line(f"  {finding.statement}"))
     console.print()
 
 
 def _attacks(console: Console, report: RiskReport) -> None:
     levels = [f for f, _ in sorted(report.policy.tolerance, reverse=True)]
     for card in report.adversaries:
-        console.print(Text(f"Attacks as {card.name} ({card.label}, sees {card.access}):"))
+        console.print(_line(f"Attacks as {card.name} ({card.label}, sees {card.access}):"))
         rates = (f"TPR, FPR: aim {f:.4g}" for f in levels)
         table = Table("attack", "AUC", *rates, "L", "p", box=None)
         for attack in report.attacks:
             if attack.adversary == card.name and attack.status == "finished":
-                table.add_row(Text(attack.label), *_figures(attack, levels))
+                table.add_row(_line(attack.label), *_figures(attack, levels))
         console.print(table)
         console.print()
     console.print(
-        Text(
+        _line(
             f"Intervals at {report.policy.confidence:.0%}; a TPR and its FPR have one threshold. "
             "L: how many times likelier a flag makes membership in odds, lower bound; "
             "p: over all attacks."
@@ -82,8 +87,8 @@ def _interval(estimate: Estimate | None) -> str:
 
 def _controls(console: Console, report: RiskReport) -> None:
     for control in report.controls:
-        console.print(Text(f"{control.name}: {control.result}. {control.statement}"))
+        console.print(_line(f"{control.name}: {control.result}. {control.statement}"))
     if report.not_tested:
         console.print()
         for item in report.not_tested:
-            console.print(Text(f"not tested: {item.means}: {item.reason}"))
+            console.print(_line(f"not tested: {item.means}: {item.reason}"))

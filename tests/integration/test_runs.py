@@ -63,6 +63,39 @@ def test_report_renders_again(
     assert first == (out / "report.html").read_bytes()
 
 
+def test_a_run_does_not_go_on_where_vetting_says_something_else(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # or what a plugin computed before it was approved would be reported as an approved one's
+    path, out = plan(recorded(300)), tmp_path / "run"
+    registry = tmp_path / "registry.toml"
+    registry.write_text('schema = 1\nmode = "warn"\n')
+    main(["audit", str(path), "--out", str(out)])
+    assert main(["audit", str(path), "--out", str(out), "--registry", str(registry)]) == 64
+    assert "its plugins before they were changed or approved" in capsys.readouterr().err
+
+
+def test_report_vets_by_the_registry_of_the_run(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, registry = tmp_path / "run", tmp_path / "registry.toml"
+    registry.write_text('schema = 1\nmode = "warn"\n')
+    path = plan(recorded(300), more='registry = "registry.toml"\n')
+    main(["audit", str(path), "--out", str(out)])
+    assert main(["report", str(out), "--format", "html"]) == 0
+    registry.write_text('schema = 1\nmode = "enforce"\n')
+    assert main(["report", str(out), "--format", "html"]) == 4
+    assert "leakpro-html 1.0.0 is refused" in capsys.readouterr().err
+
+
+def test_names_cannot_steer_the_terminal(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = plan(recorded(300), more='name = "a\\u001b[2J\\nno leak"\n')
+    main(["audit", str(path), "--out", str(tmp_path / "run")])
+    assert "\na\\x1b[2J\\nno leak: inconclusive\n" in capsys.readouterr().out
+
+
 def test_report_of_no_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 64
     assert "Run leakpro audit first" in capsys.readouterr().err
