@@ -3,6 +3,7 @@
 ``what`` is how an array is called in errors: ``labels``, ``[data] members``.
 """
 
+import os
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -45,8 +46,12 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, AnyArray]:
     name = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
+            wanted = {*names, *(f"{name}.npy" for name in names)}
+            check_fits(path, sum(f.file_size for f in archive.zip.filelist if f.filename in wanted))
             for name in names:
                 arrays[name] = archive[name]
+    except LeakProError:
+        raise
     except Exception as error:  # numpy and zipfile raise many classes on damaged bytes
         raise _unreadable(path, error, name) from None
     for name, value in arrays.items():
@@ -79,6 +84,19 @@ def check_readable(path: Path) -> bytes:
     if path.suffix.lower() in _PICKLES or head.startswith(_PICKLE):
         raise _unsafe(path, "a pickle")
     return head
+
+
+def check_fits(path: Path, size: int) -> None:
+    """Check that what a file holds, ``size`` bytes, fits into memory: a small file may unpack to
+    more than there is, and the system would kill the process without a word.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        raise BadArray(
+            f"file {show(path)}",
+            found=f"{size / 2**30:.3g} GiB of values",
+            expected=f"at most the memory of this machine, {memory / 2**30:.3g} GiB",
+        )
 
 
 def _check_kind(path: Path, magic: bytes, kind: str) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from leakpro_core.arrays import AnyArray, Singles
 from leakpro_core.errors import BadArray, BadRecord, DuplicateName
-from leakpro_core.inputs import check_readable
+from leakpro_core.inputs import check_fits, check_readable
 from leakpro_core.wording import show
 
 MOST_CATEGORIES = 1000
@@ -33,6 +33,8 @@ def read_table(path: Path) -> pa.Table:
                 convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
             )
         else:
+            claimed = pa.parquet.read_metadata(path)
+            check_fits(path, claimed.num_rows * claimed.num_columns * 4)  # as float32
             table = pa.parquet.read_table(path)
         names = table.column_names
     except (pa.ArrowException, OSError, ValueError) as error:
