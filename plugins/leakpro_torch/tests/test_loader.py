@@ -158,6 +158,24 @@ def test_a_pickled_module_loads_where_it_is_trusted_and_the_report_says_so(tmp_p
     assert release.notes == ("module.pt was trusted: it could run code while it was loaded.",)
 
 
+class Tensor:
+    """A state dict's tensor that runs code on its way out of a pickle."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __reduce__(self):
+        return eval, (f"__import__('torch').tensor({self.values.tolist()!r})",)
+
+
+def test_the_report_says_so_of_a_trusted_state_dict_too(tmp_path, network, user, run):
+    state = {name: Tensor(values) for name, values in network.state_dict().items()}
+    torch.save(state, tmp_path / "state.pt")
+    options = LoaderOptions(factory=user("normalised"), weights=tmp_path / "state.pt", trust=True)
+    notes = load(options, run).notes
+    assert notes == ("state.pt was trusted: it could run code while it was loaded.",)
+
+
 def test_an_exported_program_loads_only_where_it_is_trusted(tmp_path, network, digits, run):
     batch = torch.export.Dim("batch")
     network.eval()

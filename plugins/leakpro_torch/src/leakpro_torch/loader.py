@@ -80,9 +80,10 @@ def _content(path: Path) -> bytes:
 
 def _module(options: LoaderOptions, content: bytes, seed: int) -> tuple[nn.Module, tuple[str, ...]]:
     name = options.weights.name
-    loaded = read(content, name, trust=options.trust)
+    loaded, trusted = read(content, name, trust=options.trust)
+    notes = (f"{name} was trusted: it could run code while it was loaded.",) if trusted else ()
     if isinstance(loaded, nn.Module):
-        return loaded, (f"{name} was trusted: it could run code while it was loaded.",)
+        return loaded, notes
     if options.factory is None:
         raise MissingKey(
             "[target] factory",
@@ -92,7 +93,7 @@ def _module(options: LoaderOptions, content: bytes, seed: int) -> tuple[nn.Modul
         )
     with seeded(seed):
         module = build(options.factory)
-    return fit(module, loaded, name, options.factory.ref).eval(), ()
+    return fit(module, loaded, name, options.factory.ref).eval(), notes
 
 
 def _check(device: str) -> None:

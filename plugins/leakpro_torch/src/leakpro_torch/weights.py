@@ -18,25 +18,29 @@ from leakpro_torch.modules import because
 State = Mapping[str, torch.Tensor]
 
 
-def read(content: bytes, name: str, *, trust: bool) -> State | nn.Module:
+def read(content: bytes, name: str, *, trust: bool) -> tuple[State | nn.Module, bool]:
     """Return the state dict, or the module where the file holds a whole one, on the CPU.
 
+    With it goes whether the file could run code while it was read.
     ``UnsafeFile`` where reading it could run code and ``trust`` is false.
     """
     if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
-        return _named_tensors(_safetensors(content, name), name)
+        return _named_tensors(_safetensors(content, name), name), False
     if _is_exported(content):
         if not trust:
             raise _untrusted(name, "a torch.export program")
-        return _exported(content, name)
+        return _exported(content, name), True
+    trusted = False
     try:
         loaded = _load(content, weights_only=True)
     except Exception as error:  # what a hostile file raises has no limits
         if not trust:
             found = "neither safetensors nor a state dict of plain tensors"
             raise _untrusted(name, found) from error
-        loaded = _unpickle(content, name)
-    return loaded.eval() if isinstance(loaded, nn.Module) else _named_tensors(loaded, name)
+        loaded, trusted = _unpickle(content, name), True
+    if isinstance(loaded, nn.Module):
+        return loaded.eval(), trusted
+    return _named_tensors(loaded, name), trusted
 
 
 def fit(module: nn.Module, state: State, name: str, factory: str) -> nn.Module:
