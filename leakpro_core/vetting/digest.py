@@ -164,7 +164,7 @@ def _editable(info: Path) -> bool:
     try:
         origin = json.loads((info / "direct_url.json").read_text("utf-8"))
         return bool(origin["dir_info"]["editable"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 
@@ -174,7 +174,10 @@ def _is_link(item: zipfile.ZipInfo) -> bool:
 
 def _linked(site: Path, path: str) -> bool:
     folders = PurePosixPath(path).parents
-    return any((site / part).is_symlink() for part in (path, *(str(f) for f in folders[:-1])))
+    try:
+        return any((site / part).is_symlink() for part in (path, *(str(f) for f in folders[:-1])))
+    except OSError:  # a name that no file can have; reading it will fail
+        return False
 
 
 def _info_folder(names: Iterable[str]) -> str:

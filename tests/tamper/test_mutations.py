@@ -110,6 +110,10 @@ def line_break_in_a_path(case: Case) -> None:
     append_to_record(case, '"tiny_plugin/a\nb.py",,')
 
 
+def name_that_no_file_can_have(case: Case) -> None:
+    append_to_record(case, f"tiny_plugin/{'x' * 5000}.py,,")
+
+
 def path_spelt_twice(case: Case) -> None:
     append_to_record(case, "tiny_plugin/../tiny_plugin/./work.py,,")
 
@@ -203,6 +207,7 @@ ROWS = (
     Row(Reason.DIGEST, changed_file_with_its_hash_in_record),
     Row(Reason.DIGEST, listed_extra_file),
     Row(Reason.DIGEST, named_pipe),
+    Row(Reason.DIGEST, name_that_no_file_can_have),
     Row(Reason.DIGEST, byte_code_without_source),
     Row(Reason.DIGEST, record_of_record),
     Row(Reason.ENTRY_POINT, entry_point_to_own_module),

@@ -162,3 +162,9 @@ def test_every_path_counts_or_is_a_flaw_or_byte_code(paths):
 )
 def test_the_file_of_a_module(files, expected):
     assert module_file("a.b", files) == expected
+
+
+@pytest.mark.parametrize("origin", ["", "3", '{"dir_info": 3}', "[" * 200_000], ids=len)
+def test_an_origin_that_nobody_can_read_says_nothing(origin, wheel, info):
+    (info / "direct_url.json").write_text(origin)
+    assert installed(info).digest == wheel_contents(wheel).digest
