@@ -86,7 +86,7 @@ def check_readable(path: Path) -> bytes:
     return head
 
 
-def check_fits(path: Path, size: int) -> None:
+def check_fits(path: Path | str, size: int) -> None:
     """Check that what a file holds, ``size`` bytes, fits into memory: a small file may unpack to
     more than there is, and the system would kill the process without a word.
     """

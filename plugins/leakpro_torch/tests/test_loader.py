@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -156,6 +157,15 @@ def test_a_pickled_module_loads_where_it_is_trusted_and_the_report_says_so(tmp_p
     release = load(LoaderOptions(weights=tmp_path / "module.pt", trust=True), run)
     assert release.target.handle.query(np.zeros((3, 64))).shape == (3, 10)
     assert release.notes == ("module.pt was trusted: it could run code while it was loaded.",)
+
+
+def test_weights_that_unpack_to_more_than_the_memory_are_not_unpacked(saved, user, run):
+    with zipfile.ZipFile(saved / "weights.pt", "a") as archive:
+        archive.writestr("more", b"")
+        archive.filelist[-1].file_size = 2**52  # the table of contents is written last
+    options = LoaderOptions(factory=user("normalised"), weights=saved / "weights.pt")
+    with pytest.raises(BadArray, match="GiB of values, expected at most the memory"):
+        load(options, run)
 
 
 class Tensor:

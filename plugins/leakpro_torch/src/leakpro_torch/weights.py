@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from leakpro_core.errors import BadArray, UnsafeFile
+from leakpro_core.inputs import check_fits
 from leakpro_torch.modules import because
 
 State = Mapping[str, torch.Tensor]
@@ -26,7 +27,9 @@ def read(content: bytes, name: str, *, trust: bool) -> tuple[State | nn.Module, 
     """
     if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
         return _named_tensors(_safetensors(content, name), name), False
-    if _is_exported(content):
+    entries = _entries(content)
+    check_fits(name, sum(entry.file_size for entry in entries))
+    if any(entry.filename.endswith("archive_format") for entry in entries):
         if not trust:
             raise _untrusted(name, "a torch.export program")
         return _exported(content, name), True
@@ -72,11 +75,13 @@ def _safetensors(content: bytes, name: str) -> object:
         raise BadArray(f"weights {name}", found=because(error), expected="safetensors") from error
 
 
-def _is_exported(content: bytes) -> bool:
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        return False
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return any(entry.endswith("archive_format") for entry in archive.namelist())
+def _entries(content: bytes) -> list[zipfile.ZipInfo]:
+    """Return the table of contents of a zip archive; it is empty for other files."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.infolist()
+    except Exception:  # on damaged bytes zipfile raises many classes, and torch says more
+        return []
 
 
 def _load(content: bytes, *, weights_only: bool) -> object:
