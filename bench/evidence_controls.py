@@ -29,7 +29,18 @@ from leakpro_core.plan import Policy
 
 ADULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "adult.parquet"
 PATHS = (
-    "leakpro_core/controls/*.py",
+    *(
+        f"leakpro_core/controls/{name}.py"
+        for name in (
+            "blind",
+            "canaries",
+            "design",
+            "features",
+            "permutation",
+            "placebo",
+            "ridge",
+        )
+    ),
     "leakpro_core/statistics/multiplicity.py",
     "bench/evidence_controls.py",
 )
