@@ -217,7 +217,7 @@ def _no_such(key: str, what: str, name: str, names: Sequence[str]) -> LeakProErr
 def _called(factory: ImportPath) -> Mapping[str, AnyArray]:
     what = f"[data] factory {show(factory.ref)}"
     try:
-        result = factory.load()()
+        result = factory.call()
     except LeakProError:
         raise
     except Exception as error:  # the user's own code may raise anything

@@ -2,17 +2,16 @@
 
 import hashlib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from attrs import frozen
 
-from leakpro_core.errors import ReferenceNotFound
+from leakpro_core.errors import NotAFactory, ReferenceNotFound, nearest
 
 
 def resolve(ref: str) -> Any:
@@ -23,7 +22,7 @@ def resolve(ref: str) -> Any:
     except ModuleNotFoundError as error:
         raise ReferenceNotFound(
             f"reference {ref!r}",
-            found=f"no module {error.name!r}",
+            found=str(error),  # no such module, or one that vetting keeps from being imported
             expected="an importable module",
             fix="Install what provides it, or mend the reference.",
         ) from error
@@ -34,8 +33,8 @@ def resolve(ref: str) -> Any:
 class ImportPath:
     """A user's function, by import path, from the plan's folder or else the environment.
 
-    A file of the plan's folder is loaded under a name of its own, so that two audits in one
-    process may each have a ``my_models.py``; its neighbours can be imported while it loads.
+    Modules of the plan's folder are loaded below a package of its own name, so that two audits in
+    one process may each have a ``my_models.py``.
     """
 
     ref: str
@@ -43,6 +42,27 @@ class ImportPath:
 
     def load(self) -> Callable[..., Any]:
         """Return the callable; ``ReferenceNotFound`` says which part is missing."""
+        with importable(self.folder), self._not_exiting():
+            return self._found()
+
+    def call(self, *arguments: object) -> Any:
+        """Call it; it can import its neighbours. ``NotAFactory`` where it ends the program."""
+        with importable(self.folder), self._not_exiting():
+            return self._found()(*arguments)
+
+    @contextmanager
+    def _not_exiting(self) -> Iterator[None]:
+        try:
+            yield
+        except SystemExit as error:
+            raise NotAFactory(
+                f"import path {self.ref!r}",
+                found=f"code that ends the program (SystemExit: {error.code})",
+                expected="a module that can be imported, and a function that returns",
+                fix='Put what the script does by itself under if __name__ == "__main__".',
+            ) from error
+
+    def _found(self) -> Callable[..., Any]:
         module_name, _, name = self.ref.partition(":")
         if not name:
             raise ReferenceNotFound(
@@ -56,10 +76,9 @@ class ImportPath:
         return found  # type: ignore[no-any-return]
 
     def _module(self, module_name: str) -> ModuleType:
-        base = self.folder.joinpath(*module_name.split("."))
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file():
-                return _load_file(module_name, path, self.folder)
+        if self.file is not None:
+            importlib.invalidate_caches()  # the file may be as new as this process
+            return importlib.import_module(f"{_package(self.folder)}.{module_name}")
         try:
             return importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -69,49 +88,75 @@ class ImportPath:
                     found=f"its module needs {error.name!r}, which is not installed",
                     fix=f"Install {error.name}.",
                 ) from error
+            *parents, _ = module_name.split(".")
+            near = [".".join([*parents, p.stem]) for p in self._base.parent.glob("*.py")]
             raise ReferenceNotFound(
                 f"import path {self.ref!r}",
-                found=f"no {module_name}.py in {self.folder} and no such module installed",
+                found=f"no {'/'.join(module_name.split('.'))}.py in {self.folder} and no such "
+                "module installed",
                 expected="a module in the plan's folder or in the environment",
+                fix=nearest(module_name, near) if near else "",
             ) from error
+
+    @property
+    def file(self) -> Path | None:
+        """The module's file in the plan's folder; None where it is another's, if anybody's."""
+        files = (self._base.with_suffix(".py"), self._base / "__init__.py")
+        return next((file for file in files if file.is_file()), None)
+
+    @property
+    def _base(self) -> Path:
+        return self.folder.joinpath(*self.ref.partition(":")[0].split("."))
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Let code import the modules of ``folder`` by their plain names, as if it were run there.
+
+    Afterwards the plain names are free: another folder may have modules of the same names. What
+    was imported stays below the folder's package, and has its plain name again the next time.
+    """
+    prefix, before = f"{_package(folder)}.", set(sys.modules)
+    for name in [name for name in before if name.startswith(prefix)]:
+        sys.modules.setdefault(name.removeprefix(prefix), sys.modules[name])
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # where the code that ran took it away itself
+            sys.path.remove(str(folder))
+        new = set(sys.modules) - before
+        for name in [name for name in new if _is_of(folder, name.partition(".")[0], before)]:
+            module = sys.modules.pop(name)
+            sys.modules.setdefault(prefix + name, module)
+
+
+def _is_of(folder: Path, top: str, before: "set[str]") -> bool:
+    """Whether a new top-level module is one of the folder, and not of an environment inside it."""
+    if top in before or top == _package(folder):
+        return False
+    module, home = sys.modules.get(top), str(folder / top)
+    return getattr(module, "__file__", None) == f"{home}.py" or home in getattr(
+        module, "__path__", ()
+    )
+
+
+def _package(folder: Path) -> str:
+    """Return the name of the package below which the folder's modules are loaded."""
+    name = f"_leakpro_user_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return name
 
 
 def _attribute(module: ModuleType, name: str, ref: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError:
-        from leakpro_core.errors import nearest
-
         raise ReferenceNotFound(
             f"reference {ref!r}",
             found=f"no {name!r} in {module.__file__ or module.__name__}",
             fix=nearest(name, [n for n in vars(module) if not n.startswith("_")]),
         ) from None
-
-
-def _load_file(module_name: str, path: Path, folder: Path) -> ModuleType:
-    tag = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    unique = f"_leakpro_user_{tag}_{module_name.replace('.', '_')}"
-    if unique in sys.modules:
-        return sys.modules[unique]
-    spec = importlib.util.spec_from_file_location(unique, path)
-    if spec is None or spec.loader is None:
-        raise ReferenceNotFound(f"file {path}", expected="a Python module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
-    try:
-        with _importable(folder):
-            spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[unique]
-        raise
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))

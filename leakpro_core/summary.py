@@ -74,11 +74,18 @@ def _files(value: object) -> Iterator[Path]:
     if isinstance(value, Path):
         if value.is_file():
             yield value
+    elif isinstance(value, str):
+        # [data] takes names of arrays and npy files alike.
+        if value.endswith(".npy"):
+            yield from _files(Path(value))
     elif isinstance(value, ImportPath):
-        base = value.folder.joinpath(*value.ref.partition(":")[0].split("."))
-        if base.with_suffix(".py").is_file() or (base / "__init__.py").is_file():
+        if value.file is not None:
             # Its neighbours can be imported by it, so they count too.
-            yield from (p for p in value.folder.glob("*.py") if p.is_file())
+            packages = {p.parent for p in value.folder.glob("*/__init__.py")}
+            packages |= {value.folder / value.ref.partition(".")[0]}
+            yield from value.folder.glob("*.py")
+            for package in packages:
+                yield from package.rglob("*.py")
     elif isinstance(value, tuple):
         for item in value:
             yield from _files(item)

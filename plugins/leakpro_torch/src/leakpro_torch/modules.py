@@ -17,7 +17,7 @@ from leakpro_core.references import ImportPath
 def build(factory: ImportPath) -> nn.Module:
     """Call a user's factory. ``NotAFactory`` if it raises or returns no ``nn.Module``."""
     try:
-        module = factory.load()()
+        module = factory.call()
     except LeakProError:
         raise
     except Exception as error:

@@ -104,7 +104,7 @@ def _model(
 def _by_user(
     path: ImportPath, model: nn.Module, task: Task, rows: torch.Tensor, seed: int
 ) -> nn.Module:
-    result = path.load()(model, task.records[rows].float(), task.labels[rows], seed)
+    result = path.call(model, task.records[rows].float(), task.labels[rows], seed)
     if result is None:
         return model
     if not isinstance(result, nn.Module):
