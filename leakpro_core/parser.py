@@ -248,6 +248,9 @@ def _named_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
 
 
 def _all_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
+    attacks = [offered for offered in offers.attacks if offered.offer.game == GAME]
+    if not attacks:
+        _find(offers.attack, f"of the {GAME} game", "attacks")  # says which plugin was refused
     return tuple(
         ChosenAttack(
             label=offered.offer.name,
@@ -255,8 +258,7 @@ def _all_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
             options=_options(offered, {}, draft, f"attack {offered.offer.name}", _Attack),
             named=False,
         )
-        for offered in offers.attacks
-        if offered.offer.game == GAME
+        for offered in attacks
     )
 
 

@@ -52,6 +52,15 @@ def test_4_a_refused_plugin_ends_the_audit_before_it_starts(plan: Plan, tmp_path
     assert (code, report) == (4, {})
 
 
+def test_4_no_attack_is_left_where_all_plugins_are_refused(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "registry.toml").write_text('schema = 1\nmode = "enforce"\n')
+    path = plan(recorded(100), more='registry = "registry.toml"\n', attacks=())
+    assert main(["audit", str(path), "--out", str(tmp_path / "run")]) == 4
+    assert "leakpro-mia 1.0.0" in capsys.readouterr().err
+
+
 def test_64_a_missing_plan_is_a_mistake_of_usage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
