@@ -5,6 +5,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -92,8 +93,8 @@ class ImportPath:
             near = [".".join([*parents, p.stem]) for p in self._base.parent.glob("*.py")]
             raise ReferenceNotFound(
                 f"import path {self.ref!r}",
-                found=f"no {'/'.join(module_name.split('.'))}.py in {self.folder} and no such "
-                "module installed",
+                found=f"no {'/'.join(module_name.split('.'))}.py in {self.folder}, "
+                f"nor one installed: {error}",
                 expected="a module in the plan's folder or in the environment",
                 fix=nearest(module_name, near) if near else "",
             ) from error
@@ -117,9 +118,13 @@ def importable(folder: Path) -> Iterator[None]:
     was imported stays below the folder's package, and has its plain name again the next time.
     """
     prefix, before = f"{_package(folder)}.", set(sys.modules)
-    for name in [name for name in before if name.startswith(prefix)]:
-        sys.modules.setdefault(name.removeprefix(prefix), sys.modules[name])
     sys.path.insert(0, str(folder))
+    known = {n.removeprefix(prefix): n for n in before if n.startswith(prefix)}
+    # Decided before any is given, or the first of a package's modules would keep out the others.
+    plain = {top for top in {name.partition(".")[0] for name in known} if _leads_to(folder, top)}
+    for name, full in known.items():
+        if name.partition(".")[0] in plain:
+            sys.modules[name] = sys.modules[full]
     try:
         yield
     finally:
@@ -139,6 +144,21 @@ def _is_of(folder: Path, top: str, before: "set[str]") -> bool:
     return getattr(module, "__file__", None) == f"{home}.py" or home in getattr(
         module, "__path__", ()
     )
+
+
+def _leads_to(folder: Path, top: str) -> bool:
+    """Whether a plain name would be the folder's: not a plugin's, nor what is imported already."""
+    if top in sys.modules:
+        return False
+    try:
+        spec = find_spec(top)
+    except ImportError:  # what vetting refused
+        return False
+    home = str(folder / top)
+    found = spec and (
+        spec.origin == f"{home}.py" or home in (spec.submodule_search_locations or ())
+    )
+    return bool(found)
 
 
 def _package(folder: Path) -> str:

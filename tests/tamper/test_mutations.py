@@ -13,8 +13,9 @@ import pytest
 from attrs import frozen
 from tiny import PLUGIN, Case
 
-from leakpro_core.errors import PluginRefused
+from leakpro_core.errors import PluginRefused, ReferenceNotFound
 from leakpro_core.loading import Status
+from leakpro_core.references import ImportPath, resolve
 from leakpro_core.testing.wheels import install_wheel, write_wheel
 from leakpro_core.vetting.reasons import FIXES, Reason
 
@@ -276,6 +277,14 @@ def test_nothing_else_can_import_what_was_refused(row, case):
     with pytest.raises(ImportError):
         importlib.import_module("tiny_plugin.plugin")
     assert not case.canary.exists()
+
+
+def test_a_function_of_the_plan_may_not_be_a_refused_plugins(case):
+    case.find(sha256=(DIGEST,))
+    with pytest.raises(ReferenceNotFound, match=r"leakpro-tiny 1\.0, which vetting refused: files"):
+        ImportPath("tiny_plugin.work:work", case.folder).load()
+    with pytest.raises(ReferenceNotFound, match=r"leakpro-tiny 1\.0, which vetting refused: files"):
+        resolve("tiny_plugin.work:work")
 
 
 def test_every_refusal_has_a_row():

@@ -16,7 +16,7 @@ from leakpro_core.builtin.local import LocalOptions, execute
 from leakpro_core.errors import LeakProError, PluginRefused, RegistryMalformed
 from leakpro_core.loading import Status
 from leakpro_core.plugins import PluginSet
-from leakpro_core.references import resolve
+from leakpro_core.references import ImportPath, resolve
 from leakpro_core.testing.wheels import install_wheel, write_wheel
 from leakpro_core.vetting import Registry, enter_worker, for_workers
 from leakpro_core.vetting.finder import VerifiedFinder
@@ -175,6 +175,25 @@ def test_a_refused_plugin_does_not_take_a_library_with_it(case):
     assert finders()[0].find_spec("numpy", None) is None
     with pytest.raises(ModuleNotFoundError, match=r"numpy\.evil belongs to evil 1\.0"):
         finders()[0].find_spec("numpy.evil", None)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_modules_of_the_plan_do_not_stand_in_for_a_plugins(first, case, loaded):
+    folder = case.folder / "plan"
+    (folder / "tiny_plugin").mkdir(parents=True)
+    for name in ("__init__", "work", "mine"):
+        (folder / "tiny_plugin" / f"{name}.py").write_text("def work(x): return 'own'\n")
+    (folder / "mine.py").write_text(
+        "def work(x):\n    from tiny_plugin import work\n    return work.work(x)\n"
+    )
+    if not first:
+        resolve("tiny_plugin.work:work")
+    for _ in range(2):
+        assert ImportPath("tiny_plugin.work:work", folder).call(4) == "own"
+        assert ImportPath("tiny_plugin.mine:work", folder).call(4) == "own"
+        assert ImportPath("mine:work", folder).call(4) == 8
+    assert resolve("tiny_plugin.work:work")(4) == 8
+    assert "tiny_plugin.mine" not in sys.modules
 
 
 def finders() -> list[VerifiedFinder]:
