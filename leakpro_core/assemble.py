@@ -236,6 +236,16 @@ def _not_tested(
         )
         for p in plugins.problems
     ]
+    installed = {p.name for p in plugins.plugins}
+    absent = [
+        NotTested(
+            means=f"whatever plugin {name} offers",
+            reason="the registry approves it, and it is not installed",
+            consequence="Attacks that it may offer were not tried.",
+        )
+        for name in plugins.registry.approvals
+        if name not in installed
+    ]
     unguarded = [
         NotTested(
             means=f"validity control: {c.name}",
@@ -245,4 +255,4 @@ def _not_tested(
         for c in controls
         if c.result == "not run"
     ]
-    return (*skipped, *refused, *unguarded, *_UNTRIED)
+    return (*skipped, *refused, *absent, *unguarded, *_UNTRIED)

@@ -86,7 +86,7 @@ def provenance(
         tool=f"leakpro-core {version('leakpro-core')}",
         versions=tuple((name, version(name)) for name in ("numpy", "scipy", "scikit-learn")),
         plugins=tuple(
-            (p.name, p.version, p.status.value) for p in plugins.plugins if p.name in used
+            (p.name, p.version, p.status.value, p.digest) for p in plugins.plugins if p.name in used
         ),
         registry=", ".join(str(r.path.name) for r in layers if r.path),
         registry_sha256=", ".join(r.sha256 for r in layers),

@@ -239,14 +239,17 @@ class PolicySummary:
 
 @frozen(kw_only=True)
 class Provenance:
-    """How to do it again. ``started`` and ``seconds`` are the only entries that may differ."""
+    """How to do it again. ``started`` and ``seconds`` are the only entries that may differ.
+
+    plugins: name, version, what vetting said, digest ("" where the files were not hashed).
+    """
 
     command: str
     plan_sha256: str
     seed: int
     tool: str
     versions: tuple[tuple[str, str], ...]
-    plugins: tuple[tuple[str, str, str], ...]
+    plugins: tuple[tuple[str, str, str, str], ...]
     registry: str
     registry_sha256: str
     vetting: str

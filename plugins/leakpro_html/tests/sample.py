@@ -225,9 +225,9 @@ def _provenance() -> Provenance:
         tool="leakpro-core 1.0.0",
         versions=(("python", "3.11.2"), ("numpy", "2.4.0"), ("scipy", "1.17.0")),
         plugins=(
-            ("leakpro-mia", "1.0.0", "verified"),
-            ("leakpro-torch", "1.0.0", "verified"),
-            ("leakpro-html", "1.0.0", "unverified (editable)"),
+            ("leakpro-mia", "1.0.0", "verified", "2d" * 32),
+            ("leakpro-torch", "1.0.0", "verified", "3e" * 32),
+            ("leakpro-html", "1.0.0", "unverified (editable)", ""),
         ),
         registry="registry.toml",
         registry_sha256="1b" * 32,
@@ -618,7 +618,7 @@ def hostile() -> RiskReport:
         controls=tuple(evolve(c, name=HOSTILE, statement=HOSTILE) for c in base.controls),
         not_tested=(NotTested(means=HOSTILE, reason=HOSTILE, consequence=HOSTILE),),
         limits=(HOSTILE,),
-        provenance=evolve(base.provenance, command=HOSTILE, plugins=((HOSTILE,) * 3,)),
+        provenance=evolve(base.provenance, command=HOSTILE, plugins=((HOSTILE,) * 4,)),
     )
 
 
