@@ -11,17 +11,18 @@ from leakpro_core.errors import NotApplicable
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Recorded
 from leakpro_core.records import Signals
-from leakpro_core.rehearsal import Loaded, load, wanted
+from leakpro_core.rehearsal import Loaded, load, try_out, wanted
 from leakpro_core.scene import Cast, Scene, obstacle, scene
 from leakpro_core.statistics import records_needed
 from leakpro_core.view import Lens
 
 
 def outlook(plan: Plan) -> tuple[str, ...]:
-    """Load the target and the data, train nothing, and return what can be said, line by line."""
+    """Load target and data, try the target out, train nothing; return the lines to print."""
     log = structlog.wrap_logger(structlog.ReturnLogger())
     with tempfile.TemporaryDirectory(prefix="leakpro-") as own:
         loaded = load(plan, Path(own), log)
+    try_out(loaded)
     return tuple(_lines(plan, loaded, log))
 
 
@@ -34,6 +35,7 @@ def _lines(plan: Plan, loaded: Loaded, log: Log) -> Iterator[str]:
     yield (
         f"records: {members} members and {n - members} non-members"
         f"{' per target' if targets > 1 else ''}, {spare} auxiliary, {people.classes} classes"
+        + ("" if people.records is None else f", each of shape {list(people.records.shape[1:])}")
     )
     for fpr, tolerated in sorted(plan.policy.tolerance.items(), reverse=True):
         yield _resolution(fpr, tolerated, members, n - members, plan.policy.confidence)

@@ -11,6 +11,7 @@ from leakpro_core.controls.canaries import plant
 from leakpro_core.controls.design import pairs
 from leakpro_core.data import load as load_data
 from leakpro_core.errors import BadValue, MissingKey, NotAFactory
+from leakpro_core.offers import Access
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Queryable, Recorded
 from leakpro_core.records import Population, Release, ShadowOutputs, Signals, Target
@@ -23,6 +24,9 @@ from leakpro_core.store import Store
 from leakpro_core.training import RunOf, Wanted, observe, together, train
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting
+
+_FEW = 256
+"""Records that a target is tried out with: enough to tell logits from probabilities."""
 
 
 @frozen(kw_only=True)
@@ -38,6 +42,7 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
     """Stage 1: return the release and the population, canaries planted."""
     run = RunOf(seed=spawn(plan.seed, "load"), scratch=scratch, log=log)
     release: Release = resolve(plan.loader.offered.offer.ref)(plan.loader.options, run)
+    _check_shadows(plan, release.target)
     if release.population is None:
         population = load_data(
             plan.data, draw_members=release.targets > 0, seed=spawn(plan.seed, "data")
@@ -73,6 +78,23 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
             )
             strength = planted.strength
     return Loaded(release=release, population=population, strength=strength)
+
+
+def _check_shadows(plan: Plan, target: Target | None) -> None:
+    if target is None and plan.shadows is None:
+        raise MissingKey(
+            "[shadows]",
+            found="nothing",
+            expected="a table with a trainer: core trains the targets by the shadows' recipe",
+            fix='Add [shadows] with trainer = "torch" and a recipe.',
+        )
+    if target is not None and isinstance(target.handle, Recorded) and plan.shadows is not None:
+        raise BadValue(
+            "[shadows]",
+            found="a trainer",
+            expected="none: recorded outputs bring their own shadows",
+            fix="Remove the table.",
+        )
 
 
 def wanted(plan: Plan) -> Wanted:
@@ -120,11 +142,7 @@ def _trained(
     log: Log,
 ) -> Cast:
     if plan.shadows is None:
-        raise MissingKey(
-            "[shadows]",
-            expected="a table with a trainer: core trains the targets by the shadows' recipe",
-            fix='Add [shadows] with trainer = "torch" and a recipe.',
-        )
+        raise ValueError("shadows are checked where the target is loaded")
     people, targets = loaded.population, loaded.release.targets
     design, rows = draw(
         people,
@@ -175,7 +193,7 @@ def _queried(
                 people.classes,
                 lens,
                 signals,
-                what=["target"],
+                what=["the target"],
                 kind=target.outputs,
             )
         )
@@ -208,15 +226,27 @@ def _queried(
     )
 
 
+def try_out(loaded: Loaded) -> None:
+    """Ask a target that can be asked about a few records; errors as in an audit."""
+    people, target = loaded.population, loaded.release.target
+    if target is None or people.records is None or not isinstance(target.handle, Queryable):
+        return
+    handle, few = target.handle, slice(_FEW)
+    observe(
+        lambda block: handle.query(block)[None],
+        1,
+        np.asarray(people.records[few]),
+        people.labels[few],
+        people.classes,
+        Lens(Access.LOGITS),
+        Wanted(lenses=(), temperatures=(), keep_outputs=False),
+        what=["the target"],
+        kind=target.outputs,
+    )
+
+
 def _recorded(plan: Plan, loaded: Loaded, target: Target, signals: Wanted) -> Cast:
     people, shadows = loaded.population, loaded.release.shadows
-    if plan.shadows is not None:
-        raise BadValue(
-            "[shadows]",
-            found="a trainer",
-            expected="none: recorded outputs bring their own shadows",
-            fix="Remove the table.",
-        )
     handle = target.handle
     if not isinstance(handle, Recorded) or people.members is None:
         raise MissingKey("members", expected="who was in the training data, bool [n]")
@@ -240,7 +270,7 @@ def _recorded(plan: Plan, loaded: Loaded, target: Target, signals: Wanted) -> Ca
             what=what,
         )
 
-    targets = {lens: stack([seen(candidates, spare, lens, "target")]) for lens in lenses}
+    targets = {lens: stack([seen(candidates, spare, lens, "the target")]) for lens in lenses}
     return Cast(
         population=people,
         members=people.members[None],

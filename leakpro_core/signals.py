@@ -9,13 +9,51 @@ import numpy as np
 from scipy.special import logsumexp
 
 from leakpro_core.arrays import Floats, Ints, Singles
-from leakpro_core.errors import BadRecord
+from leakpro_core.errors import BadArray, BadRecord
 from leakpro_core.records import Signals
 
 BLOCK = 65_536
 """Values (records x queries x classes) per block; keeps float64 copies small."""
 
+_SUM_TOLERANCE = 0.01
+"""How far from 1 the probabilities of a record may sum: those of float16 do by some 1e-3."""
+
+_CHANCE = 50
+"""So many logits of a binary model are hardly all from 0 to 1 by chance."""
+
 _TINY = float(np.finfo(np.float32).tiny)
+
+
+def check_scale(outputs: Singles, what: str, kind: str, fix: str = "") -> None:
+    """Refuse outputs ``[n, queries, classes]`` that are not of their ``kind``.
+
+    ``BadArray`` for probabilities where logits are expected, else ``BadRecord`` with the record.
+    """
+    n, single = len(outputs), outputs.shape[-1] == 1
+    inside = bool(outputs.min() >= 0.0 and outputs.max() <= 1.0)
+    if kind == "logits" and (not inside or (single and n < _CHANCE)):
+        return
+    sums = outputs.sum(axis=-1, dtype=np.float64)
+    wrong = np.zeros(n, bool) if single else (np.abs(sums - 1.0) > _SUM_TOLERANCE).any(axis=1)
+    if kind == "logits" and not wrong.any():
+        raise BadArray(
+            what,
+            found="numbers from 0 to 1" + ("" if single else " that sum to 1 for each record"),
+            expected="logits",
+            fix=fix or 'If they are probabilities, set outputs = "probabilities" in [target].',
+        )
+    if kind == "probabilities":
+        wrong |= ((outputs < 0.0) | (outputs > 1.0)).any(axis=(1, 2))
+        if wrong.any():
+            row = int(wrong.argmax())
+            low, high = outputs[row].min(), outputs[row].max()
+            total = "" if single else f" with the sum {sums[row].max():.3g}"
+            raise BadRecord(
+                f"{what}, record {row}",
+                found=f"outputs from {low:.3g} to {high:.3g}{total}",
+                expected="probabilities, from 0 to 1" + ("" if single else " and with the sum 1"),
+                fix=fix or 'If they are logits, set outputs = "logits" in [target].',
+            )
 
 
 def derive(
@@ -25,7 +63,7 @@ def derive(
     *,
     kind: str = "logits",
     keep: bool = False,
-    what: str = "target",
+    what: str = "the model",
 ) -> Signals:
     """Return the signals of one model.
 
@@ -83,7 +121,7 @@ def _logits(block: Singles, kind: str, start: int, what: str) -> Floats:
     bad = ~np.isfinite(values).all(axis=(1, 2))
     if bad.any():
         raise BadRecord(
-            f"output of the {what} for record {start + int(np.flatnonzero(bad)[0])}",
+            f"output of {what} for record {start + int(np.flatnonzero(bad)[0])}",
             found="NaN or an infinite value",
             expected="finite numbers",
             fix="Mend the model or leave the record out.",

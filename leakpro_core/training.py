@@ -10,13 +10,14 @@ import structlog
 from attrs import evolve, field, frozen
 
 from leakpro_core.arrays import AnyArray, Ints, Singles
-from leakpro_core.errors import NotAFactory
+from leakpro_core.errors import BadRecord, NotAFactory, TrainingFailed
+from leakpro_core.inputs import first_unfinite
 from leakpro_core.plan import Plan
-from leakpro_core.protocols import Log
+from leakpro_core.protocols import Cohort, Log
 from leakpro_core.records import Population, Signals, TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath, resolve
 from leakpro_core.seeds import spawn
-from leakpro_core.signals import derive, stack
+from leakpro_core.signals import check_scale, derive, stack
 from leakpro_core.store import Store, load_array, save_array
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting, Work
@@ -78,19 +79,32 @@ def train_unit(job: TrainingJob) -> dict[str, str]:
         cohort = resolve(job.trainer)(data, job.unit, run)
         names = {}
         for number, lens in enumerate(job.wanted.lenses):
-            models = observe(
-                cohort.query,
-                len(job.unit.models),
-                data.records,
-                data.labels,
-                data.classes,
-                lens,
-                job.wanted,
-                what=[f"model {m}" for m in job.unit.models],
-            )
+            models = _observed(cohort, job, data, lens)
             for name, values in _arrays(stack(models)).items():
                 names[f"{number}/{name}"] = save_array(job.signals, values)
     return names
+
+
+def _observed(cohort: Cohort, job: TrainingJob, data: TrainingSet, lens: Lens) -> list[Signals]:
+    try:
+        return observe(
+            cohort.query,
+            len(job.unit.models),
+            data.records,
+            data.labels,
+            data.classes,
+            lens,
+            job.wanted,
+            what=[f"model {m}" for m in job.unit.models],
+            fix="Leave the softmax or sigmoid out of the module: it is trained on its logits.",
+        )
+    except BadRecord as error:
+        raise TrainingFailed(
+            error.what,
+            found=error.found,
+            expected=error.expected,
+            fix="Its training diverged: lower the learning rate, or scale the records.",
+        ) from error
 
 
 def observe(
@@ -104,10 +118,12 @@ def observe(
     *,
     what: Sequence[str],
     kind: str = "logits",
+    fix: str = "",
 ) -> list[Signals]:
     """Return the signals of ``models`` models on all records, in record blocks.
 
-    query: records ``[n, ...]`` -> outputs ``[models, n, classes]``.
+    query: records ``[n, ...]`` -> outputs ``[models, n, classes]`` of that ``kind``.
+    fix: what to do where they are of the other kind.
     """
     probes = resolve(lens.probes) if lens.probes else None
     blocks = []
@@ -115,18 +131,11 @@ def observe(
         block = np.asarray(records[start : start + _BLOCK])
         asked = block[:, None] if probes is None else probes(block)
         answers = query(asked.reshape(-1, *asked.shape[2:]))
-        expected = (models, asked.shape[0] * asked.shape[1])
-        # A model may know classes that no record here has; fewer than the labels it may not.
-        wide = answers.ndim == 3 and (
-            answers.shape[2] >= classes or (classes == 2 and answers.shape[2] == 1)
-        )
-        if answers.shape[:2] != expected or not wide:
-            raise NotAFactory(
-                "outputs of the model",
-                found=f"shape {answers.shape[1:]} for {expected[1]} records",
-                expected=f"[{expected[1]}, {classes}]: one output per record and class",
-                fix="Make the model return logits for all classes (or one logit for two).",
-            )
+        _check_shape(answers, (models, asked.shape[0] * asked.shape[1]), classes, what[0])
+        for name, model in zip(what, answers, strict=True):
+            _check_finite(model, name, start, asked.shape[1])
+            if start == 0:
+                check_scale(model[:, None], f"outputs of {name}", kind, fix)
         shown, shown_kind = lens.show(answers, kind)
         blocks.append(shown.reshape(models, *asked.shape[:2], -1))
     outputs = np.concatenate(blocks, axis=1)
@@ -141,6 +150,33 @@ def observe(
         )
         for m in range(models)
     ]
+
+
+def _check_shape(answers: Singles, expected: tuple[int, int], classes: int, what: str) -> None:
+    # A model may know classes that no record here has; fewer than the labels it may not.
+    wide = answers.ndim == 3 and (
+        answers.shape[2] >= classes or (classes == 2 and answers.shape[2] == 1)
+    )
+    if answers.shape[:2] != expected or not wide:
+        raise NotAFactory(
+            f"outputs of {what}",
+            found=f"{' x '.join(map(str, answers.shape[1:]))} for {expected[1]} records",
+            expected=f"{expected[1]} x {classes}, for the highest label is {classes - 1}",
+            fix="Number the labels from 0, and give the model an output for each class "
+            "(or one logit for two).",
+        )
+
+
+def _check_finite(answers: Singles, what: str, start: int, queries: int) -> None:
+    # Before the lens: the likeliest label of NaN looks like any other.
+    row = first_unfinite(answers)
+    if row is not None:
+        raise BadRecord(
+            f"output of {what} for record {start + row // queries}",
+            found="NaN or an infinite value",
+            expected="finite numbers",
+            fix="Mend the model or leave the record out.",
+        )
 
 
 def train(

@@ -13,6 +13,7 @@ from leakpro_core.arrays import AnyArray, Bools, Singles, array
 from leakpro_core.errors import BadArray, BadRecord, MissingKey, UnknownKey, nearest
 from leakpro_core.protocols import Run
 from leakpro_core.records import Auxiliary, Population, Release, ShadowOutputs, Target
+from leakpro_core.signals import check_scale
 from leakpro_core.wording import show
 
 REQUIRED = ("target_outputs", "labels", "members")
@@ -34,9 +35,6 @@ _TOGETHER = (
     ("auxiliary_shadow_outputs", ("shadow_outputs", "auxiliary_outputs")),
     ("auxiliary_records", ("records", "auxiliary_outputs")),
 )
-
-_SUM_TOLERANCE = 0.01
-"""How far from 1 the probabilities of a record may sum: those of float16 do by some 1e-3."""
 
 Arrays = Mapping[str, AnyArray]
 
@@ -238,39 +236,8 @@ def _outputs(values: AnyArray, name: str, kind: str, *, models: bool = False) ->
                 expected="finite numbers",
                 fix="Mend the model or leave the record out.",
             )
-        _check_scale(model, what, kind)
+        check_scale(model, what, kind)
     return outputs
-
-
-def _check_scale(outputs: Singles, what: str, kind: str) -> None:
-    """Refuse outputs that are not what the plan says that they are."""
-    inside = bool(outputs.min() >= 0.0 and outputs.max() <= 1.0)
-    if kind == "logits" and not (inside and outputs.shape[-1] > 1):
-        return
-    sums = (
-        outputs.sum(axis=-1, dtype=np.float64)
-        if outputs.shape[-1] > 1
-        else np.ones(outputs.shape[:-1])
-    )
-    wrong = (np.abs(sums - 1.0) > _SUM_TOLERANCE).any(axis=1)
-    if kind == "logits" and not wrong.any():
-        raise BadArray(
-            what,
-            found="numbers from 0 to 1 that sum to 1 for each record",
-            expected="logits",
-            fix='If they are probabilities, set outputs = "probabilities" in [target].',
-        )
-    if kind == "probabilities":
-        wrong |= ((outputs < 0.0) | (outputs > 1.0)).any(axis=(1, 2))
-        if wrong.any():
-            row = int(wrong.argmax())
-            low, high = outputs[row].min(), outputs[row].max()
-            raise BadRecord(
-                f"{what}, record {row}",
-                found=f"outputs from {low:.3g} to {high:.3g} with the sum {sums[row].max():.3g}",
-                expected="probabilities, from 0 to 1 and with the sum 1",
-                fix='If they are logits, set outputs = "logits" in [target].',
-            )
 
 
 def _same_tail(values: Singles, name: str, other: Singles, other_name: str, axis: int = 1) -> None:

@@ -83,6 +83,14 @@ def fails(model, x, y, seed):
     raise RuntimeError("no luck\\nsecond line")
 
 
+def fails_inside_torch(model, x, y, seed):
+    nn.functional.cross_entropy(model(x), y[:3])
+
+
+def ends(model, x, y, seed):
+    raise SystemExit(5)
+
+
 not_callable = 3
 """
 

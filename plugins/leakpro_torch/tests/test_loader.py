@@ -1,6 +1,7 @@
 """Targets: files that load, files that must not, and models that do not fit."""
 
 import hashlib
+import importlib
 import os
 import pickle
 import zipfile
@@ -23,6 +24,7 @@ from leakpro_core.errors import (
     UnsafeFile,
 )
 from leakpro_core.protocols import Native, Queryable, Weights
+from leakpro_core.references import importable
 
 
 class Bomb:
@@ -159,6 +161,16 @@ def test_a_pickled_module_loads_where_it_is_trusted_and_the_report_says_so(tmp_p
     assert release.notes == ("module.pt was trusted: it could run code while it was loaded.",)
 
 
+def test_a_trusted_module_may_be_of_a_class_beside_its_file(tmp_path, run):
+    (tmp_path / "beside.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Linear):\n    pass\n"
+    )
+    with importable(tmp_path):
+        torch.save(importlib.import_module("beside").Net(4, 3), tmp_path / "whole.pt")
+    target = load(LoaderOptions(weights=tmp_path / "whole.pt", trust=True), run).target
+    assert target.handle.query(np.zeros((2, 4), np.float32)).shape == (2, 3)
+
+
 def test_weights_that_unpack_to_more_than_the_memory_are_not_unpacked(saved, user, run):
     with zipfile.ZipFile(saved / "weights.pt", "a") as archive:
         archive.writestr("more", b"")
@@ -210,14 +222,36 @@ def test_a_missing_file(tmp_path, user, run):
         load(LoaderOptions(factory=user("mlp"), weights=tmp_path / "absent.pt"), run)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model", b"\x80\x04", bytes(100)])
-def test_a_file_of_something_else(content, tmp_path, user, run):
-    (tmp_path / "odd.pt").write_bytes(content)
+def test_half_a_pickle(tmp_path, user, run):
+    (tmp_path / "odd.pt").write_bytes(b"\x80\x04")
     for trust, error in ((False, UnsafeFile), (True, BadArray)):
         options = LoaderOptions(factory=user("mlp"), weights=tmp_path / "odd.pt", trust=trust)
         with pytest.raises(error, match=r"odd\.pt") as caught:
             load(options, run)
         assert message(caught)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04 half of a file", "a damaged file"),
+        (b"a,b\n1,2\n", "another format"),
+        (bytes(100), "another format"),
+    ],
+)
+@pytest.mark.parametrize("trust", [False, True])
+def test_what_torch_never_writes_is_not_a_question_of_trust(
+    content, found, trust, tmp_path, user, run
+):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(content)
+    with pytest.raises(BadArray) as caught:
+        load(LoaderOptions(factory=user("mlp"), weights=path, trust=trust), run)
+    assert message(caught) == (
+        f"weights weights.pt: found {found}, expected safetensors, or what torch.save writes. "
+        "Save the weights again."
+    )
 
 
 def test_damaged_safetensors(saved, user, run):

@@ -176,6 +176,18 @@ def test_records_that_the_module_cannot_take_fail_in_one_line(digits, unit_of, u
     assert "\n" not in str(caught.value)
 
 
+def test_a_failure_inside_torch_names_the_users_line(digits, unit_of, user, run):
+    options = TrainerOptions(factory=user("mlp"), train=user("fails_inside_torch"))
+    with pytest.raises(TrainingFailed, match=r"\(.*my_models.py, line \d+\)$"):
+        train(digits, unit_of(options, (5,)), run)
+
+
+def test_a_train_function_that_ends_the_program(digits, unit_of, user, run):
+    options = TrainerOptions(factory=user("mlp"), train=user("ends"))
+    with pytest.raises(NotAFactory, match=r"my_models:ends.*SystemExit: 5"):
+        train(digits, unit_of(options, (5,)), run)
+
+
 def test_a_train_function_that_fails_names_model_and_line(digits, unit_of, user, run):
     options = TrainerOptions(factory=user("mlp"), train=user("fails"))
     expected = r"model 5: found RuntimeError: no luck \(.*my_models.py, line \d+\)$"

@@ -12,6 +12,7 @@ from leakpro_core.arrays import AnyArray, Singles
 from leakpro_core.errors import BadValue, MissingFile, MissingKey
 from leakpro_core.protocols import Run
 from leakpro_core.records import Release, Target
+from leakpro_core.references import importable
 from leakpro_torch.modules import build, outputs, seeded, threads
 from leakpro_torch.options import LoaderOptions
 from leakpro_torch.weights import fit, read
@@ -80,7 +81,9 @@ def _content(path: Path) -> bytes:
 
 def _module(options: LoaderOptions, content: bytes, seed: int) -> tuple[nn.Module, tuple[str, ...]]:
     name = options.weights.name
-    loaded, trusted = read(content, name, trust=options.trust)
+    home = options.weights.parent if options.factory is None else options.factory.folder
+    with importable(home):  # a pickled module is of a class of the user's
+        loaded, trusted = read(content, name, trust=options.trust)
     notes = (f"{name} was trusted: it could run code while it was loaded.",) if trusted else ()
     if isinstance(loaded, nn.Module):
         return loaded, notes

@@ -1,17 +1,26 @@
 """What loader and trainer share: build a module, seed it, ask it."""
 
 import random
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+import leakpro_core
 from leakpro_core.arrays import AnyArray, Singles
 from leakpro_core.errors import BadArray, LeakProError, NotAFactory
 from leakpro_core.references import ImportPath
+
+_NOT_THE_USERS = (
+    Path(leakpro_core.__file__).parent,
+    Path(__file__).parent,
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")),
+)
 
 
 def build(factory: ImportPath) -> nn.Module:
@@ -51,7 +60,8 @@ def outputs(model: nn.Module, records: AnyArray, batch_size: int, device: str = 
                 raise BadArray(
                     f"the model cannot take records of shape {tuple(batch.shape)}",
                     found=because(error),
-                    fix="Give the records in the shape that the model was trained on.",
+                    fix="Give the records in the shape that the model was trained on; it is asked "
+                    "with float32.",
                 ) from error
             parts.append(_checked(part, len(batch)).float().cpu().numpy())
     return np.concatenate(parts)
@@ -82,10 +92,14 @@ def _kind(value: object) -> str:
 
 
 def because(error: Exception) -> str:
-    """Return an exception as a part of one line: its kind, first line, and place in the code."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    """Return an exception as part of a line: its kind, first line, place in the user's code."""
     text = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"{type(error).__name__}: {text} ({frame.filename}, line {frame.lineno})"
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_file() and not any(path.is_relative_to(home) for home in _NOT_THE_USERS):
+            return f"{said} ({frame.filename}, line {frame.lineno})"
+    return said
 
 
 @contextmanager

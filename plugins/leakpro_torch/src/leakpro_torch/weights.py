@@ -28,6 +28,7 @@ def read(content: bytes, name: str, *, trust: bool) -> tuple[State | nn.Module, 
     if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
         return _named_tensors(_safetensors(content, name), name), False
     entries = _entries(content)
+    _check_format(content, name, entries)
     check_fits(name, sum(entry.file_size for entry in entries))
     if any(entry.filename.endswith("archive_format") for entry in entries):
         if not trust:
@@ -73,6 +74,21 @@ def _safetensors(content: bytes, name: str) -> object:
         return safetensors.torch.load(content)
     except Exception as error:
         raise BadArray(f"weights {name}", found=because(error), expected="safetensors") from error
+
+
+def _check_format(content: bytes, name: str, entries: list[zipfile.ZipInfo]) -> None:
+    """``BadArray`` for what is no file of PyTorch: trusting it would not help."""
+    if content.startswith(b"\x80") or any(
+        e.filename.endswith((".pkl", "archive_format")) for e in entries
+    ):
+        return
+    damaged = content.startswith(b"PK") and not entries
+    raise BadArray(
+        f"weights {name}",
+        found="a damaged file" if damaged else "another format" if content else "an empty file",
+        expected="safetensors, or what torch.save writes",
+        fix="Save the weights again.",
+    )
 
 
 def _entries(content: bytes) -> list[zipfile.ZipInfo]:
