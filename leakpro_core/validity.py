@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import evolve, frozen
 
-from leakpro_core.arrays import AnyArray, Bools, Floats, array
+from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
 from leakpro_core.controls.blind import blind_test
 from leakpro_core.controls.canaries import canary_control
 from leakpro_core.controls.design import design_control
@@ -55,24 +55,20 @@ def before(plan: Plan, cast: Cast, strength: AnyArray, *, seed: int, log: Log) -
     ordinary = strength <= 1
     records = None if people.records is None else people.records
     controls = [
-        sample_size_control(members[0][ordinary], plan.policy),
         design_control(
             cast.trained_on[:, ordinary],
             members[0][ordinary],
             seed=seed,
             subjects=people.subjects[ordinary],
         ),
+        duplicate_control(
+            None if records is None else records[ordinary],
+            members[0][ordinary],
+            people.subjects[ordinary],
+            modality=people.modality,
+            seed=seed,
+        ),
     ]
-    if records is not None:
-        controls.append(
-            duplicate_control(
-                records[ordinary],
-                members[0][ordinary],
-                people.subjects[ordinary],
-                modality=people.modality,
-                seed=seed,
-            )
-        )
     blind = None
     if plan.controls.blind:
         log.info("blind adversary")
@@ -120,7 +116,7 @@ def after(
     seed: int,
 ) -> Validity:
     """Run the controls that look at what the attacks claimed."""
-    controls = list(valid.controls)
+    controls = [*_sample_sizes(plan, cast, valid, [s for s, _ in played]), *valid.controls]
     placebos: dict[tuple[str, str], PlaceboResult] = {}
     for adversary in plan.adversaries:
         scenes = [s for s, p in played if p.adversary.name == adversary.name]
@@ -146,6 +142,34 @@ def after(
         controls.append(evolve(placebo_control(found, plan.policy), adversary=adversary.name))
     controls.append(_canaries(plan, cast, valid, played, seed))
     return evolve(valid, controls=tuple(controls), placebos=placebos)
+
+
+def _sample_sizes(
+    plan: Plan, cast: Cast, valid: Validity, scenes: Sequence[Scene]
+) -> list[Control]:
+    """Return whether there are enough people; by adversary where a query budget leaves some out."""
+    reached = {s.adversary.name: s.rows[valid.ordinary[s.rows]] for s in scenes}
+    whole = int(valid.ordinary.sum())
+    if all(len(rows) == whole for rows in reached.values()):
+        reached = {"": np.flatnonzero(valid.ordinary)}
+    return [
+        evolve(
+            sample_size_control(
+                _by_person(cast.members[0][rows], cast.population.subjects[rows]),
+                plan.policy,
+                sampled=cast.population.sampling != "all" or len(rows) < whole,
+            ),
+            adversary=name,
+        )
+        for name, rows in reached.items()
+    ]
+
+
+def _by_person(members: Bools, subjects: Ints) -> Bools:
+    """Return for each person whether any record is a member's, as the judge counts."""
+    _, who = np.unique(subjects, return_inverse=True)
+    exposed: Bools = np.bincount(who, weights=members) > 0
+    return exposed
 
 
 def _canaries(

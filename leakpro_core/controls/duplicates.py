@@ -21,10 +21,11 @@ NEAR = 0.1
 """Near duplicates are closer than this share of the usual distance between neighbours."""
 
 SAMPLE = 10_000
+NAME = "duplicates"
 
 
 def duplicate_control(
-    records: AnyArray,
+    records: AnyArray | None,
     members: Bools,
     subjects: Ints,
     *,
@@ -34,19 +35,23 @@ def duplicate_control(
 ) -> Control:
     """Return how many members have an exact or near twin among the non-members.
 
-    records: ``[n, ...]``; members, subjects: ``[n]``. Labels do not count: a twin with another
-    label is a twin. Near: by Euclidean distance of standardised columns (wide records: principal
-    components), on at most 10,000 records of each arm; reported only, since it has no fixed scale.
+    And how many are of a person with records there: who has many records is then mostly a member,
+    and claims differ with their number alone. records: ``[n, ...]``, None where they are not given
+    and only people can be compared; members, subjects: ``[n]``. Labels do not count: a twin with
+    another label is a twin. Near: by Euclidean distance of standardised columns (wide records:
+    principal components), on at most 10,000 records of each arm; reported only, since it has no
+    fixed scale.
     """
+    overlap = _across(np.unique(subjects, return_inverse=True)[1], members)
+    count, people = int(members.sum()), len(np.unique(subjects[overlap]))
+    if records is None:
+        return _of_people(people, int((overlap & members).sum()), count)
     group = groups(records)
     twins = _across(group, members)
-    overlap = _across(np.unique(subjects, return_inverse=True)[1], members)
-    count, found = int(members.sum()), int((twins & members).sum())
+    found = int((twins & members).sum())
     span = len(np.unique(group[twins]))
-    people = len(np.unique(subjects[overlap]))
     near, looked = _near(records, members, twins, modality, seed)
-    affected = int(((twins | overlap) & members).sum())
-    result = "fail" if affected > LARGE * count else "warn" if affected else "pass"
+    result = _verdict(int(((twins | overlap) & members).sum()), count)
     exact = (
         f"{found:,} of {count:,} members have an exact copy among the non-members "
         f"({span:,} different records)"
@@ -56,13 +61,13 @@ def duplicate_control(
     same = f", {people:,} people have records in both groups" if people else ""
     close = f" and {near:,} of {looked:,} members looked at have a near copy there"
     effect = {
-        "fail": ", so what the model gives away about the others is understated",
+        "fail": ", so the two groups cannot be compared",
         "warn": ", which no attack can tell apart",
         "pass": "",
     }[result]
     bounds = clopper_pearson(found, count, confidence)
     return Control(
-        name="duplicates",
+        name=NAME,
         result=result,
         statement=f"{exact}{same}{close}{effect}.",
         estimate=Estimate(
@@ -76,6 +81,26 @@ def duplicate_control(
         sensitivity=f"Every exact copy is seen; near means closer than {NEAR:.0%} of the usual "
         f"distance between neighbours; more than {LARGE:.0%} of members affected fails.",
     )
+
+
+def _of_people(people: int, affected: int, count: int) -> Control:
+    missing = "no records were given, so copies cannot be seen"
+    if not people:
+        return Control(
+            name=NAME,
+            result="not run",
+            statement=f"Not run: {missing}; no person has records in both groups.",
+        )
+    return Control(
+        name=NAME,
+        result=_verdict(affected, count),
+        statement=f"{people:,} people have records in both groups, {affected:,} of {count:,} "
+        f"members are theirs; {missing}.",
+    )
+
+
+def _verdict(affected: int, count: int) -> str:
+    return "fail" if affected > LARGE * count else "warn" if affected else "pass"
 
 
 def groups(records: AnyArray) -> Ints:

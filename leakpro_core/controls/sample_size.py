@@ -18,23 +18,32 @@ def nonmembers_needed(fpr: float, confidence: float = 0.95) -> int:
     return math.ceil(math.log((1 - confidence) / 4) / math.log1p(-fpr))
 
 
-def excludable(fpr: float, members: int, nonmembers: int, confidence: float = 0.95) -> float:
+def excludable(
+    fpr: float,
+    members: int,
+    nonmembers: int,
+    confidence: float = 0.95,
+    *,
+    sampled: bool = True,
+) -> float:
     """Return the upper bound of the TPR at ``fpr`` that a useless attack would be given.
 
     ``alpha / 2`` each for threshold and rate, as the judge does; the attack flags as many members
-    as it should.
+    as it should. sampled: False where all members are tested, which leaves no error of the rate.
     """
     alpha = 1 - confidence
     rank = int(loose_rank([fpr], nonmembers, alpha / 2)[0])
     if rank > nonmembers:
         return 1.0
-    return float(upper_bound(round(members * rank / (nonmembers + 1)), members, alpha / 2))
+    flagged = round(members * rank / (nonmembers + 1))
+    return float(upper_bound(flagged, members, alpha / 2)) if sampled else flagged / members
 
 
-def sample_size_control(members: Bools, policy: Policy) -> Control:
+def sample_size_control(members: Bools, policy: Policy, *, sampled: bool = True) -> Control:
     """Return for each declared FPR whether so many records can resolve it; warns if not.
 
-    members: bool ``[n]``. The sensitivity is the TPR that a useless attack would be bounded by.
+    members: bool ``[n]``, one entry a person that is asked about; sampled: as for ``excludable``.
+    The sensitivity is the TPR that a useless attack would be bounded by.
     """
     inside = int(members.sum())
     outside = len(members) - inside
@@ -45,9 +54,14 @@ def sample_size_control(members: Bools, policy: Policy) -> Control:
         for f in budgets
         if strict_rank([f], outside, quarter)[0] < 1
     }
-    bounds = {f: excludable(f, inside, outside, policy.confidence) for f in budgets}
+    bounds = {
+        f: excludable(f, inside, outside, policy.confidence, sampled=sampled) for f in budgets
+    }
     loose = [f for f in budgets if f not in missing and bounds[f] > policy.tolerance[f]]
-    parts = [f"{needed:,} non-members are needed at FPR {f:.4g}" for f, needed in missing.items()]
+    parts = [
+        f"{needed:,} non-members are needed for a lower limit at FPR {f:.4g}"
+        for f, needed in missing.items()
+    ]
     parts += [
         f"at FPR {f:.4g} the tolerated {policy.tolerance[f]:.2g} could hardly be excluded"
         for f in loose

@@ -70,6 +70,19 @@ def test_people_with_records_in_both_arms_are_counted() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("shared", "result"), [(0, "not run"), (1, "warn"), (50, "warn"), (51, "fail")]
+)
+def test_people_in_both_arms_are_seen_without_their_records(shared: int, result: str) -> None:
+    """Among useless attacks such people gave 9 of 40 audits a leak word."""
+    subjects = np.arange(1000)
+    subjects[500 : 500 + shared] = np.arange(shared)
+    found = duplicate_control(None, np.arange(1000) < 500, subjects, modality="tabular", seed=0)
+    assert found.result == result
+    assert "no records were given" in found.statement
+    assert (f"{shared} people have records in both groups" in found.statement) is (shared > 0)
+
+
 def test_equal_records_share_a_group_whatever_their_type() -> None:
     np.testing.assert_array_equal([0, 1, 0], groups(np.array([[0.0], [1.0], [-0.0]])))
     np.testing.assert_array_equal([0, 1, 0], groups(np.array([["a"], ["b"], ["a"]])))

@@ -25,12 +25,18 @@ def test_one_record_too_few_warns(nonmembers: int, result: str) -> None:
 def test_how_many_are_needed_is_said() -> None:
     control = sample_size_control(arms(1000, 1000), Policy())
     assert control.result == "warn"
-    assert "4,380 non-members are needed at FPR 0.001" in control.statement
+    assert "4,380 non-members are needed for a lower limit at FPR 0.001" in control.statement
 
 
 def test_a_tolerance_that_could_never_be_excluded_warns() -> None:
     control = sample_size_control(arms(500, 500), Policy(tolerance={0.01: 0.012}))
     assert "could hardly be excluded" in control.statement
+
+
+def test_where_all_members_are_tested_fewer_exclude_as_much() -> None:
+    every = sample_size_control(arms(50, 5000), Policy(), sampled=False)
+    assert every.result == "pass"
+    assert sample_size_control(arms(50, 5000), Policy()).result == "warn"
 
 
 def test_more_records_exclude_more() -> None:
