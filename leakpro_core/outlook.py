@@ -13,6 +13,7 @@ from leakpro_core.protocols import Log, Recorded
 from leakpro_core.records import Signals
 from leakpro_core.rehearsal import Loaded, load, try_out, wanted
 from leakpro_core.scene import Cast, Scene, obstacle, scene
+from leakpro_core.seeds import spawn
 from leakpro_core.statistics import records_needed
 from leakpro_core.view import Lens
 
@@ -22,6 +23,7 @@ def outlook(plan: Plan) -> tuple[str, ...]:
     log = structlog.wrap_logger(structlog.ReturnLogger())
     with tempfile.TemporaryDirectory(prefix="leakpro-") as own:
         loaded = load(plan, Path(own), log)
+    refuse_unplayable(plan, loaded, log)
     try_out(loaded)
     return tuple(_lines(plan, loaded, log))
 
@@ -70,7 +72,15 @@ def refuse_unplayable(plan: Plan, loaded: Loaded, log: Log) -> None:
 def _scenes(plan: Plan, loaded: Loaded, log: Log) -> list[Scene]:
     cast = _empty_cast(loaded, plan, _shadows(plan, loaded))
     return [
-        scene(cast, adversary, blind=None, placebos=0, curve=False, seed=plan.seed, log=log)
+        scene(
+            cast,
+            adversary,
+            blind=None,
+            placebos=0,
+            curve=False,
+            seed=spawn(plan.seed, "scene"),
+            log=log,
+        )
         for adversary in plan.adversaries
     ]
 
@@ -104,7 +114,10 @@ def _empty_cast(loaded: Loaded, plan: Plan, shadows: int) -> Cast:
     n = len(people.labels)
     return Cast(
         population=people,
-        members=np.zeros((1, n), bool),
+        # Who is a member is not drawn yet: anybody may be one, or not.
+        members=np.array([np.zeros(n, bool), np.ones(n, bool)])
+        if people.members is None
+        else people.members[None],
         released=target,
         targets={one: Signals(margin=blank, log_p={}) for one in lens},
         shadows={},

@@ -138,12 +138,13 @@ def _answer(
     blind: Floats | None = None,
     cluster: int = 0,
     query: View | None = None,
+    rows: Ints | None = None,
 ) -> Evidence:
     # The order's seed and the attack's seed are of different purposes: neither gives the other.
     where = (scene.adversary.name, attack.label, *purpose)
     drawn, secret = challenge(
         stage,
-        scene.rows,
+        scene.rows if rows is None else rows,
         spawn(scene.seed, "order", *where),
         records="candidate records" in scene.adversary.knows,
         query=query,
@@ -161,17 +162,23 @@ def _answer(
 
 def _by_record(error: NeedsBothSides, attack: ChosenAttack, stage: Stage) -> NeedsBothSides:
     """Return the error with the record's own number; the attack knows the shuffled order only."""
-    models, seen = len(stage.trained_on), stage.trained_on.sum(axis=0)
-    lacking = np.flatnonzero((seen == 0) | (seen == models))
+    lacking = np.flatnonzero(~_both_sides(stage.trained_on))
     if not lacking.size:
         return error
-    record = int(lacking[0])
+    record, others = int(lacking[0]), len(lacking) - 1
+    many = "every" if stage.trained_on[:, record].any() else "no"
+    more = f", and {others} more records lack a side" if others else ""
     return NeedsBothSides(
         f"attack {attack.label!r}, record {record}",
-        found=f"trained on by {'no' if seen[record] == 0 else 'every'} shadow of {models}",
+        found=f"trained on by {many} shadow of {len(stage.trained_on)}{more}",
         expected="shadows trained with it and shadows trained without it",
         fix=error.fix,
     )
+
+
+def _both_sides(trained_on: Bools) -> Bools:
+    """Return which records some of the shadows were trained on, and some were not."""
+    return np.asarray(trained_on.any(axis=0) & ~trained_on.all(axis=0))
 
 
 def _round(
@@ -225,7 +232,10 @@ def _whole_pairs(pair: Ints, kept: Ints) -> bool:
 
 
 def _placebos(scene: Scene, attack: ChosenAttack, lens: Lens) -> Floats | None:
-    """Score held-out shadows exactly as the target, each without itself and its twin."""
+    """Score held-out shadows exactly as the target, each without itself and its twin.
+
+    Records that lack a side without them are left out where the attack needs both.
+    """
     cast, n = scene.cast, scene.cast.candidates
     offer = attack.offered.offer
     if not len(scene.placebos):
@@ -238,7 +248,10 @@ def _placebos(scene: Scene, attack: ChosenAttack, lens: Lens) -> Floats | None:
         if len(keep) < offer.shadows or ("auxiliary" in offer.needs and not knows_others):
             return None
         stage = _stage(scene, lens, pseudo, cast.trained_on[shadow], keep)
-        with suppress(NeedsBothSides):
-            evidence = _answer(scene, attack, stage, ("placebo", number))
-            claims[number, scene.rows] = evidence.claim
+        some = scene.rows[_both_sides(stage.trained_on)[scene.rows]]
+        for rows in (scene.rows, some) if some.size else (scene.rows,):
+            with suppress(NeedsBothSides):
+                evidence = _answer(scene, attack, stage, ("placebo", number), rows=rows)
+                claims[number, rows] = evidence.claim
+                break
     return None if np.isnan(claims).all() else claims

@@ -93,17 +93,24 @@ def scene(
 
 def obstacle(scene: Scene, attack: ChosenAttack) -> str | None:
     """Return why the attack cannot be played by this adversary, or None if it can."""
-    offer, adversary, people = attack.offered.offer, scene.adversary, scene.cast.population
+    offer, adversary, cast = attack.offered.offer, scene.adversary, scene.cast
+    people = cast.population
     if not adversary.access.covers(offer.access):
         return f"it needs access to {offer.access.value}, the adversary has {adversary.access}"
+    reached = cast.members[:, scene.rows]
+    if not reached.any() or reached.all():
+        return (
+            f"the adversary's queries reach {reached.shape[1]} candidates, "
+            "and not both members and non-members"
+        )
     if offer.modalities and people.modality not in offer.modalities:
         return f"it works on {', '.join(sorted(offer.modalities))} records, not {people.modality}"
     if offer.shadows:
         lacks = {"architecture", "recipe"} - set(adversary.knows)
         if lacks:
             return f"it needs shadow models, and the adversary lacks {' and '.join(sorted(lacks))}"
-        if len(scene.cast.pair) < offer.shadows:
-            return f"it needs {offer.shadows} shadow models, there are {len(scene.cast.pair)}"
+        if len(cast.pair) < offer.shadows:
+            return f"it needs {offer.shadows} shadow models, there are {len(cast.pair)}"
     if "records" in offer.needs:
         if people.records is None:
             return "it needs the raw records, which are not given"
@@ -114,7 +121,7 @@ def obstacle(scene: Scene, attack: ChosenAttack) -> str | None:
             return "it needs auxiliary records, and there are none"
         if "auxiliary population" not in adversary.knows:
             return "it needs auxiliary records, which the adversary does not know"
-    if offer.probes and isinstance(getattr(scene.cast.released, "handle", None), Recorded):
+    if offer.probes and isinstance(getattr(cast.released, "handle", None), Recorded):
         return "it needs extra queries of the model, of which only recorded outputs exist"
     if offer.access is Access.WEIGHTS or offer.backend:
         return "attacks on weights are not played by this version"

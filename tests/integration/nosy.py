@@ -6,6 +6,7 @@ from types import BuiltinFunctionType, FrameType, ModuleType
 
 import numpy as np
 
+from leakpro_core.errors import NeedsBothSides
 from leakpro_core.games.membership import MembershipAnswer, MembershipChallenge
 
 FOUND: list[np.ndarray] = []
@@ -52,6 +53,13 @@ def by_position(challenge: MembershipChallenge, options: object, run) -> Members
 
 def by_column_sums(challenge: MembershipChallenge, options: object, run) -> MembershipAnswer:
     return MembershipAnswer(claims=-challenge.trained_on.sum(0).astype(float))
+
+
+def both_sides(challenge: MembershipChallenge, options: object, run) -> MembershipAnswer:
+    seen = challenge.trained_on.sum(axis=0)
+    if (seen == 0).any() or (seen == len(challenge.trained_on)).any():
+        raise NeedsBothSides("some record")
+    return MembershipAnswer(claims=challenge.target.margin[:, 0])
 
 
 def sulk(challenge: MembershipChallenge, options: object, run) -> MembershipAnswer:

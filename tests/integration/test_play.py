@@ -4,7 +4,9 @@ import nosy
 import numpy as np
 import pytest
 import structlog
+from attrs import evolve
 
+from leakpro_core.errors import NeedsBothSides
 from leakpro_core.offers import Access, AttackOffer
 from leakpro_core.plan import Adversary, ChosenAttack
 from leakpro_core.play import play
@@ -144,9 +146,30 @@ def test_placebos_are_claims_on_held_out_shadows() -> None:
     assert played.placebos.shape == (3, N)
 
 
+def test_a_placebo_leaves_out_records_that_lack_a_side_without_it() -> None:
+    one = before(placebos=1, curve=False)
+    held_out = int(one.placebos[0])
+    trained_on, pair = one.cast.trained_on.copy(), np.arange(8)
+    trained_on[:, 5] = np.arange(8) == held_out
+    lacking = evolve(one, cast=evolve(one.cast, trained_on=trained_on, pair=pair))
+    played = play(lacking, chosen("both_sides", shadows=2))
+    assert played.placebos is not None
+    assert np.flatnonzero(np.isnan(played.placebos[0])).tolist() == [5]
+
+
+def test_the_error_counts_the_records_that_lack_a_side() -> None:
+    one = before(curve=False)
+    trained_on = one.cast.trained_on.copy()
+    trained_on[:, [3, 4, 9]] = False
+    lacking = evolve(one, cast=evolve(one.cast, trained_on=trained_on))
+    with pytest.raises(NeedsBothSides, match=r"record 3: .* no shadow of 8, and 2 more records"):
+        play(lacking, chosen("both_sides", shadows=2))
+
+
 @pytest.mark.parametrize(
     ("adversary", "offer", "reason"),
     [
+        (Adversary(queries=1), {}, "reach 0 candidates, and not both members and non-members"),
         (Adversary(access=Access.LABELS), {}, "it needs access to logits"),
         (Adversary(), {"shadows": 9}, "it needs 9 shadow models, there are 8"),
         (Adversary(knows=()), {"shadows": 2}, "lacks architecture and recipe"),
