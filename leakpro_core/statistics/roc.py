@@ -180,7 +180,7 @@ def tpr_at_fpr(
     """Return the highest TPR with at most ``floor(fpr * n)`` false positives.
 
     Its limits are those of ``tpr_interval`` at ``1 - alpha / 2``, wide enough for each limit to
-    hold on its own at that level.
+    hold on its own at that level; tie groups are taken whole, in or out.
     """
     t = tally(scores, exposed)
     tp, fp = np.append(0, np.cumsum(t.exposed)), np.append(0, np.cumsum(t.control))
@@ -188,7 +188,7 @@ def tpr_at_fpr(
     # Of the thresholds with as many true positives, the one with the fewest false ones.
     at = int(np.searchsorted(tp, tp[last]))
     alpha = 1.0 - confidence
-    low, high = (float(x[0]) for x in tpr_interval(t, [fpr], 1.0 - alpha / 2.0))
+    low, high = (float(x[0]) for x in tpr_interval(t, [fpr], 1.0 - alpha / 2.0, whole=True))
     threshold = None
     if tp[at] > 0:
         threshold = -math.inf if math.isnan(t.value[at - 1]) else float(t.value[at - 1])
@@ -207,7 +207,12 @@ def tpr_at_fpr(
 
 
 def tpr_interval(
-    t: Tally, fpr: Sequence[float] | Floats, confidence: float = 0.95, *, sampled: bool = True
+    t: Tally,
+    fpr: Sequence[float] | Floats,
+    confidence: float = 0.95,
+    *,
+    sampled: bool = True,
+    whole: bool = False,
 ) -> tuple[Floats, Floats]:
     """Return distribution-free limits of the TPR at each of ``fpr``, without a split.
 
@@ -216,12 +221,13 @@ def tpr_interval(
     reach the smallest k that is certainly loose enough; ``alpha / 2`` for each threshold and
     each rate. Four such errors do not add up: what makes one likely makes another impossible, and
     together they stay below alpha whatever the ROC (``docs/decisions/0022-tpr-interval.md``).
-    Valid with ties. sampled: False where the exposed rounds are all there are, so that their
-    share at a threshold is exact and only the threshold's error remains.
+    Valid with ties. whole: the upper limit takes in all members tied with its threshold, as a
+    rule without a coin would flag them. sampled: False where the exposed rounds are all there
+    are, so that their share at a threshold is exact and only the threshold's error remains.
     """
     half = (1.0 - confidence) / 2.0
     above, _ = exposed_beyond(t, strict_rank(fpr, t.nonmembers, half))
-    _, reached = exposed_beyond(t, loose_rank(fpr, t.nonmembers, half))
+    _, reached = exposed_beyond(t, loose_rank(fpr, t.nonmembers, half), whole=whole)
     if not sampled:
         return above / t.members, reached / t.members
     return lower_bound(above, t.members, half), upper_bound(reached, t.members, half)
@@ -261,12 +267,12 @@ def loose_rank(fpr: ArrayLike, n: int, alpha: float) -> Ints:
     return binomial_quantile(1.0 - alpha, n, fpr) + 1
 
 
-def exposed_beyond(t: Tally, rank: Ints) -> tuple[Ints, Ints]:
+def exposed_beyond(t: Tally, rank: Ints, *, whole: bool = False) -> tuple[Ints, Ints]:
     """Return how many exposed claims lie above, and reach, the k-th largest control claim.
 
     Ties with it are not above. Of them as large a share reaches it as of the controls tied with
     it: an attacker can break ties by a coin and no better, so claims that are all equal reach no
-    further than guesses (``docs/decisions/0023-ties.md``).
+    further than guesses (``docs/decisions/0023-ties.md``). whole: all of them reach it.
     rank: k from 1 to n; 0 counts nobody, n + 1 everybody.
     """
     through = np.cumsum(t.control)
@@ -275,7 +281,7 @@ def exposed_beyond(t: Tally, rank: Ints) -> tuple[Ints, Ints]:
     controls = np.maximum(t.control[level], 1)
     into = np.clip(rank - (through[level] - t.control[level]), 0, controls)
     # Whole numbers, so that the ceiling is exact.
-    tied = -(-t.exposed[level] * into // controls)
+    tied = t.exposed[level] if whole else -(-t.exposed[level] * into // controls)
     nobody, everybody = rank < 1, rank > t.nonmembers
     above = np.where(nobody, 0, np.where(everybody, t.members, tp))
     reached = np.where(nobody, 0, np.where(everybody, t.members, tp + tied))

@@ -10,6 +10,7 @@ from leakpro_core.statistics.roc import (
     loose_rank,
     strict_rank,
     tally,
+    tpr_at_fpr,
     tpr_interval,
     tpr_upper,
 )
@@ -87,3 +88,10 @@ def test_members_tied_with_a_single_control_all_count():
     t = tally([3.0, 3.0, 3.0, 2.0, 3.0, 1.0], np.arange(6) < 4)
     assert loose_rank([0.0], t.nonmembers, 0.025)[0] == 1
     assert tpr_interval(t, [0.0], sampled=False)[1][0] == 0.75
+
+
+def test_the_public_interval_takes_tie_groups_whole() -> None:
+    claims = np.array([1.0] * 6 + [0.0] * 4 + [1.0] * 3 + [0.0] * 7)
+    exposed = np.arange(20) < 10
+    assert tpr_interval(tally(claims, exposed), [0.3], sampled=False, whole=True)[1][0] == 1.0
+    assert tpr_at_fpr(claims, exposed, 0.3).high == 1.0
