@@ -172,15 +172,16 @@ def _invalid(found: Finding, adversary: Adversary, controls: Sequence[Control]) 
     """Return why the finding cannot stand.
 
     A failed control invalidates all; a missed positive control invalidates only that nothing was
-    found; a placebo that warns leaves nothing to say about a leak that is only just detectable.
+    found; a placebo that warns leaves nothing to say about a leak that is only just detectable, and
+    neither does a blind adversary that warns where no placebo was played.
     """
-    for control in controls:
-        if control.adversary not in ("", adversary.name):
-            continue
+    mine = [c for c in controls if c.adversary in ("", adversary.name)]
+    played = any(c.name == "placebo target" and c.result != "not run" for c in mine)
+    guard = "placebo target" if played else "blind adversary"
+    for control in mine:
         if control.result == "fail" and (control.name != "canaries" or found.word not in LEAKS):
             return control.statement
-        placebo = control.name == "placebo target" and control.result == "warn"
-        if placebo and found.word is Word.WEAK:
+        if control.name == guard and control.result == "warn" and found.word is Word.WEAK:
             return control.statement
     return None
 

@@ -139,7 +139,14 @@ def after(
             seed=spawn(seed, "placebo", adversary.name),
         )
         placebos |= {(adversary.name, label): result for label, result in found.items()}
-        controls.append(evolve(placebo_control(found, plan.policy), adversary=adversary.name))
+        control = placebo_control(found, plan.policy)
+        without = [p.attack.label for p in mine if p.evidence is not None]
+        without = [label for label in without if label not in found]
+        if without:
+            # A held-out model takes its pair with it, and what is left can be too few shadows.
+            more = f"There was no placebo for {', '.join(without)}: too few shadows are left."
+            control = evolve(control, statement=f"{control.statement} {more}")
+        controls.append(evolve(control, adversary=adversary.name))
     controls.append(_canaries(plan, cast, valid, played, seed))
     return evolve(valid, controls=tuple(controls), placebos=placebos)
 
