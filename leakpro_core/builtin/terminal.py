@@ -1,6 +1,7 @@
 """The terminal reporter: report.txt, which the command line shows."""
 
 import io
+import math
 from pathlib import Path
 
 from rich.console import Console
@@ -70,7 +71,7 @@ def _figures(attack: AttackResult, levels: list[float]) -> list[str]:
     cells += [_pair(by_level[f]) if f in by_level else "not resolvable" for f in levels]
     p = "" if attack.p_value is None else f"{attack.p_value:.3f}"
     p = "<0.001" if p == "0.000" else p
-    return [*cells, f"{attack.strength:.2f}", p]
+    return [*cells, f"{_down(attack.strength, 2):.2f}", p]
 
 
 def _pair(point: Point) -> str:
@@ -82,7 +83,13 @@ def _interval(estimate: Estimate | None) -> str:
         return ""
     if estimate.low == estimate.high:
         return f"{estimate.value:.3f} exact"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    low, high = _down(estimate.low, 3), -_down(-estimate.high, 3)
+    return f"{estimate.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _down(bound: float, digits: int) -> float:
+    """Return a lower bound rounded so that it holds; what differs by rounding only stays."""
+    return math.floor(bound * 10**digits + 1e-9) / 10**digits
 
 
 def _controls(console: Console, report: RiskReport) -> None:
