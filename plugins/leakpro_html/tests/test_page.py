@@ -233,3 +233,22 @@ def test_provenance_is_complete() -> None:
         origin.started, report.target.identity, "unverified (editable)", "2 min 34 s", "3.11.2",
     ):  # fmt: skip
         assert part in text
+
+
+def _without_reach(sampling: str) -> str:
+    report = sample.leak()
+    first, *others = report.findings
+    unresolved = evolve(first, reach=None, reach_of=None, reach_fpr=None)
+    data = evolve(report.data, sampling=sampling)
+    return Document(page(evolve(report, findings=(unresolved, *others), data=data))).text
+
+
+def test_why_no_number_of_people_is_given_is_the_true_reason() -> None:
+    said = "Reach: no number of people is given, because "
+    for sampling in ("all", "random"):
+        assert f"{said}the records do not resolve any declared" in _without_reach(sampling)
+    assert f"{said}the members tested are neither all nor a" in _without_reach("other")
+
+
+def test_reach_in_the_most_vulnerable_tenth_is_among_its_members() -> None:
+    assert "of the 400 most exposed members, with 10%" in Document(text_of(sample.leak)).text

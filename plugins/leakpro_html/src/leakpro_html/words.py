@@ -66,10 +66,7 @@ ACCESS = {
 SAMPLING = {
     "all": "all members of the training data were tested",
     "random": "the members tested are a random sample of the training data",
-    "other": (
-        "the members tested are neither all nor a random sample of the training data, "
-        "so no number of people is derived"
-    ),
+    "other": "the members tested are neither all nor a random sample of the training data",
 }
 
 LEVELS = {"realistic": "Realistic adversary", "worst case": "Worst-case adversary"}
