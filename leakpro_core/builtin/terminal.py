@@ -89,7 +89,8 @@ def _interval(estimate: Estimate | None) -> str:
 
 def _down(bound: float, digits: int) -> float:
     """Return a lower bound rounded so that it holds; what differs by rounding only stays."""
-    return math.floor(bound * 10**digits + 1e-9) / 10**digits
+    step = 10.0**digits
+    return math.floor(bound * step + 1e-9) / step
 
 
 def _controls(console: Console, report: RiskReport) -> None:
