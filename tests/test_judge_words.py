@@ -162,11 +162,14 @@ def test_reach_is_said_in_people():
         r"[\d,]+ of the 500 members of this model\.$",
         found.statement,
     )
-    assert "of a model, on average over these 4." in find(measured(shift=2.0), models=4).statement
+    several = find(measured(shift=2.0), sampling="all", models=4).statement
+    assert "of the 500 members of a model, on average over these 4." in several
 
 
 def test_a_sample_of_the_members_is_not_called_all_of_them():
     assert "of the 500 members tested." in find(measured(shift=2.0)).statement
+    several = find(measured(shift=2.0), models=4).statement
+    assert "of the 500 members tested of a model, on average over these 4." in several
     assert "3% x 2,500 = 75 members tested could still" in find(QUIET).statement
 
 

@@ -117,9 +117,10 @@ def _flagged(
 ) -> str:
     if reach is None or count is None or best.reach_fpr is None:
         return ""
-    whose = "tested" if sampling == "random" else "of this model"
-    if models > 1:
-        whose = f"of a model, on average over these {models}"
+    tested = "tested " if sampling == "random" else ""
+    whose = f"{tested}of a model, on average over these {models}"
+    if models == 1:
+        whose = "tested" if tested else "of this model"
     return (
         f" At a false-positive rate of {percent(best.reach_fpr)}, the strongest attack "
         f"({best.label}) flags {people(*reach)} of the {count:,} {_kin(best.family)} {whose}."
