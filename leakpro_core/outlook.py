@@ -10,7 +10,7 @@ import structlog
 from leakpro_core.errors import NotApplicable
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Recorded
-from leakpro_core.records import Signals
+from leakpro_core.records import Population, Signals
 from leakpro_core.rehearsal import Loaded, load, try_out, wanted
 from leakpro_core.scene import Cast, Scene, obstacle, scene
 from leakpro_core.seeds import spawn
@@ -39,8 +39,12 @@ def _lines(plan: Plan, loaded: Loaded, log: Log) -> Iterator[str]:
         f"{' per target' if targets > 1 else ''}, {spare} auxiliary, {people.classes} classes"
         + ("" if people.records is None else f", each of shape {list(people.records.shape[1:])}")
     )
+    inside, outside = _by_person(people)
+    # As the judge does: targets share alpha, and all members of a model are no sample of them.
+    each = 1.0 - (1.0 - plan.policy.confidence) / max(1, targets)
     for fpr, tolerated in sorted(plan.policy.tolerance.items(), reverse=True):
-        yield _resolution(fpr, tolerated, members, n - members, plan.policy.confidence)
+        sampled = people.sampling != "all"
+        yield _resolution(fpr, tolerated, inside, outside, each, sampled=sampled)
     yield f"models to train: {targets + (0 if plan.shadows is None else plan.shadows.count)}"
     for before in _scenes(plan, loaded, log):
         adversary = before.adversary
@@ -85,10 +89,21 @@ def _scenes(plan: Plan, loaded: Loaded, log: Log) -> list[Scene]:
     ]
 
 
-def _resolution(fpr: float, tolerated: float, members: int, others: int, confidence: float) -> str:
+def _by_person(people: Population) -> tuple[int, int]:
+    """Return how many people are members and how many are not; a person's records are one round."""
+    everybody = len(np.unique(people.subjects))
+    if people.members is None:
+        return everybody // 2, everybody - everybody // 2
+    inside = len(np.unique(people.subjects[people.members]))
+    return inside, everybody - inside
+
+
+def _resolution(
+    fpr: float, tolerated: float, members: int, others: int, confidence: float, *, sampled: bool
+) -> str:
     if int(fpr * others + 1e-12) == 0:
         return f"FPR {fpr:g}: not resolvable with {others} non-members, {1 / fpr:.0f} are needed"
-    needed = records_needed(fpr, tolerated, confidence)
+    needed = records_needed(fpr, tolerated, confidence, sampled=sampled)
     enough = "enough" if min(members, others) >= needed else "too few"
     return (
         f"FPR {fpr:g}: {enough} to exclude a TPR above {tolerated:g} "

@@ -44,6 +44,16 @@ def test_a_plan_that_cannot_be_played_is_a_mistake(
     assert message in capsys.readouterr().err
 
 
+def test_people_and_not_their_records_are_counted(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = recorded(2000)
+    members = np.arange(4000) < 2000
+    for more, enough in (({}, "enough"), ({"subjects": np.arange(4000) // 5}, "too few")):
+        main(["check", str(plan(arrays | {"members": members} | more))])
+        assert f"FPR 0.01: {enough} to exclude a TPR above 0.03" in capsys.readouterr().out
+
+
 def test_targets_that_core_trains_need_a_trainer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
