@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from leakpro_core.assemble import assemble
-from leakpro_core.errors import LeakProError, PluginBroken
+from leakpro_core.errors import CannotWrite, LeakProError, PluginBroken
 from leakpro_core.journal import journal
 from leakpro_core.offers import ReporterOffer
 from leakpro_core.outlook import refuse_unplayable
@@ -104,12 +104,14 @@ def _rendered(
 ) -> tuple[Path, ...]:
     """Write all formats; one that fails does not keep the others from being written."""
     files: list[Path] = []
-    failed: PluginBroken | None = None
+    failed: LeakProError | None = None
     for offered, options in reporters:
         try:
             files += resolve(offered.offer.ref)(report, folder, options)
         except LeakProError:
             raise
+        except OSError as error:
+            failed = CannotWrite(f"report {offered.offer.name!r}", found=str(error))
         except Exception as error:
             failed = PluginBroken(
                 f"reporter {offered.offer.name!r} of {offered.plugin} failed",

@@ -3,7 +3,11 @@
 Commands import what they need when they run, so that ``leakpro --help`` stays fast.
 """
 
-from collections.abc import Iterable, Sequence
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from leakpro_core.plan import Plan
     from leakpro_core.plugins import PluginSet
 
+INCOMPLETE = 3
 USAGE = 64
 INTERRUPTED = 130
 
@@ -51,7 +56,7 @@ def audit(plan: Path, out: Path | None, registry: Path | None) -> int:
 
     resolved, plugins = _resolved(plan, registry)
     folder = out or Path("runs") / plan.stem
-    with progress(Console(stderr=True)) as tell:
+    with _terminable(), progress(Console(stderr=True)) as tell:
         report = run(resolved, plugins, folder, progress=tell)
     _show(render(resolved, report, folder))
     return report.exit_code
@@ -184,6 +189,16 @@ def _resolved(path: Path, registry: Path | None) -> "tuple[Plan, PluginSet]":
     return resolve(draft, plugins), plugins
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end an audit as Ctrl-C does: workers stop, copies of records are deleted."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _show(files: Iterable[Path]) -> None:
     """Print the text report if there is one, and where the others are."""
     for file in files:
@@ -194,15 +209,22 @@ def _show(files: Iterable[Path]) -> None:
 def _print(lines: Iterable[str]) -> None:
     from leakpro_core.wording import printable
 
-    for line in lines:
-        click.echo(printable(line))
+    try:
+        for line in lines:
+            click.echo(printable(line))
+    except BrokenPipeError:
+        # Whoever read has read enough; what the command found is in its exit code all the same.
+        from leakpro_core.progress import discard
+
+        discard(sys.stdout)
 
 
 def _warn(lines: Iterable[str]) -> None:
     from leakpro_core.wording import printable
 
-    for line in lines:
-        click.echo(printable(f"leakpro: {line}"), err=True)
+    with suppress(OSError):
+        for line in lines:
+            click.echo(printable(f"leakpro: {line}"), err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,6 +240,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(message if "\n" in message else f"leakpro: {message} See --help.", err=True)
         return USAGE
     except click.Abort:
-        _warn(["interrupted"])
+        _warn(["interrupted; an audit goes on from there with the same command"])
         return INTERRUPTED
+    except (OSError, MemoryError) as error:
+        _warn([f"the machine refuses: {str(error) or 'out of memory'}. What is finished is kept."])
+        return INCOMPLETE
+    except Exception:
+        # 1 would say that a leak was found.
+        traceback.print_exc()
+        _warn(["this is a mistake in LeakPro or a plugin, please report it. Nothing is concluded."])
+        return INCOMPLETE
     return result if isinstance(result, int) else 0

@@ -109,6 +109,12 @@ class RunFolderTaken(LeakProError):
     """The output folder holds another audit."""
 
 
+class CannotWrite(LeakProError):
+    """A file of the run cannot be written, the disk is full perhaps; the run can be continued."""
+
+    exit_code = 3
+
+
 class DamagedFile(LeakProError):
     """A file of the run folder does not have the checksum that was noted when it was written."""
 

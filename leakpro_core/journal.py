@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from leakpro_core.errors import CannotWrite
 from leakpro_core.protocols import Log
 
 
@@ -23,7 +24,11 @@ def journal(
             progress(event)
         return event
 
-    with path.open("a", encoding="utf-8") as file:
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(f"file {path}", found=error.strerror or str(error)) from error
+    with file:
         yield structlog.wrap_logger(
             structlog.WriteLogger(file),
             processors=[

@@ -1,8 +1,10 @@
 """Progress of an audit: a line that moves on a terminal, JSON lines elsewhere."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -10,11 +12,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Tell = Callable[[Mapping[str, object]], None]
 
 
+def discard(stream: IO[str]) -> None:
+    """Let what is written to ``stream`` vanish, also what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 @contextmanager
 def progress(console: Console) -> Iterator[Tell]:
     """Yield what takes the events of an audit's log and shows them on ``console``."""
     if not console.is_terminal:
-        yield lambda event: console.out(json.dumps(dict(event), default=str), highlight=False)
+
+        def say(event: Mapping[str, object]) -> None:
+            try:
+                console.file.write(json.dumps(dict(event), default=str) + "\n")
+                console.file.flush()
+            except OSError:
+                discard(console.file)  # that nobody reads along is no reason to stop
+
+        yield say
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:

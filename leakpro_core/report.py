@@ -285,7 +285,7 @@ def to_json(report: RiskReport) -> str:
     return json.dumps(asdict(report), indent=2, allow_nan=False) + "\n"
 
 
-def from_json(text: str) -> RiskReport:
+def from_json(text: str | bytes, what: str = "report.json") -> RiskReport:
     """Return the report that ``to_json`` wrote; ``ReportUnreadable`` if it is anything else."""
     import cattrs
     from cattrs.errors import BaseValidationError
@@ -295,7 +295,7 @@ def from_json(text: str) -> RiskReport:
         version = raw.get("schema_version") if isinstance(raw, dict) else None
         if version != SCHEMA_VERSION:
             raise ReportUnreadable(
-                "report.json has another schema",
+                f"{what} has another schema",
                 found=f"version {version!r}",
                 expected=f"version {SCHEMA_VERSION}",
                 fix="Render it with the LeakPro version that wrote it, or run the audit again.",
@@ -303,7 +303,8 @@ def from_json(text: str) -> RiskReport:
         return cattrs.Converter(forbid_extra_keys=True).structure(raw, RiskReport)
     except (json.JSONDecodeError, BaseValidationError, TypeError, ValueError) as error:
         raise ReportUnreadable(
-            "report.json cannot be read",
+            f"{what} cannot be read",
             found=str(error).splitlines()[0],
             expected="a report written by leakpro audit",
+            fix="Delete it and run the audit again, which goes on from what is finished.",
         ) from None

@@ -10,12 +10,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import fields, frozen
 
 from leakpro_core.arrays import AnyArray
-from leakpro_core.errors import DamagedFile, MissingFile, RunFolderTaken
+from leakpro_core.errors import CannotWrite, DamagedFile, MissingFile, RunFolderTaken
 from leakpro_core.records import Arm, Evidence
 from leakpro_core.report import RiskReport, from_json, to_json
 
@@ -28,10 +29,10 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise MissingFile(
-            f"cannot write {path}",
+        raise CannotWrite(
+            f"file {path}",
             found=error.strerror or str(error),
-            fix="Free space or choose another --out; what is finished is kept.",
+            fix="Free space and give the same command again: what is finished is kept.",
         ) from error
 
 
@@ -41,8 +42,8 @@ def save_array(folder: Path, values: AnyArray) -> str:
     np.save(buffer, values, allow_pickle=False)
     data = buffer.getvalue()
     name = hashlib.sha256(data).hexdigest()
-    if not (folder / f"{name}.npy").exists():
-        write_atomic(folder / f"{name}.npy", data)
+    # Even where the file is there already: it may be damaged, and is whole afterwards.
+    write_atomic(folder / f"{name}.npy", data)
     return name
 
 
@@ -51,7 +52,9 @@ def load_array(folder: Path, name: str) -> AnyArray:
     path = folder / f"{name}.npy"
     data = path.read_bytes() if path.exists() else b""
     if hashlib.sha256(data).hexdigest() != name:
-        raise DamagedFile(f"file {path}", expected=f"SHA-256 {name[:12]}…", fix="Delete it.")
+        raise DamagedFile(
+            f"file {path}", expected=f"SHA-256 {name[:12]}…", fix="Give the same command again."
+        )
     result: AnyArray = np.load(io.BytesIO(data), allow_pickle=False)
     return result
 
@@ -75,35 +78,34 @@ class Store:
     @classmethod
     def open(cls, folder: Path, plan: Mapping[str, object]) -> "Store":
         """Create the folder or continue in it; ``RunFolderTaken`` if it holds another audit."""
-        path, other = folder / "plan.json", False
-        if path.exists():
-            try:
-                known = json.loads(path.read_text())
-            except ValueError:
-                known = None
-            other = not isinstance(known, dict) or known.get("sha256") != plan["sha256"]
-            if other and not _worthless(folder):
-                raise RunFolderTaken(
-                    f"folder {folder}",
-                    found="the run of another plan, or of this plan or its plugins before they "
-                    "were changed or approved",
-                    expected="an empty folder or a run of the same plan",
-                    fix="Choose another --out, or delete the folder.",
-                )
+        path, found = folder / "plan.json", ""
+        if folder.exists() and not folder.is_dir():
+            found = "a file"
+        elif path.exists():
+            found = _other(path, plan)
+            if found and _worthless(folder):
+                path.unlink()
+                found = ""
         elif folder.exists() and any(folder.iterdir()):
+            found = "files that are no run"
+        if found:
             raise RunFolderTaken(
                 f"folder {folder}",
-                found="files that are no run",
+                found=found,
                 expected="an empty folder or a run of the same plan",
-                fix="Choose another --out.",
+                fix="Choose another --out, or delete it.",
             )
         try:
             for part in ("signals", "evidence"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MissingFile(f"cannot create {folder}", found=error.strerror or "") from error
+            raise MissingFile(
+                f"cannot create {folder}",
+                found=error.strerror or str(error),
+                fix="Choose another --out.",
+            ) from error
         store = cls(folder)
-        if not path.exists() or other:
+        if not path.exists():
             write_atomic(path, (json.dumps(plan, indent=2) + "\n").encode())
         return store
 
@@ -118,7 +120,9 @@ class Store:
         if not path.exists():
             return None
         try:
-            names: dict[str, str] = json.loads(path.read_text())
+            names = json.loads(path.read_bytes())
+            if not isinstance(names, dict):
+                return None
             for name in names.values():
                 load_array(self.signals, name)
         except (ValueError, DamagedFile):
@@ -165,6 +169,31 @@ class Store:
         return read_report(self.folder) if (self.folder / "report.json").exists() else None
 
 
+def _other(path: Path, plan: Mapping[str, object]) -> str:
+    """Return what run the plan.json at ``path`` is of, or nothing where it is the plan's own."""
+    try:
+        known = json.loads(path.read_bytes())
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        return "a damaged plan.json"
+    if known.get("sha256") == plan["sha256"]:
+        return ""
+    if "plan_sha256" not in plan or known.get("plan_sha256") != plan["plan_sha256"]:
+        return "the run of another plan, or of this plan before it was changed"
+    files = _inputs(known) ^ _inputs(plan)
+    changed = sorted({Path(path).name for path, _ in files})
+    if changed:
+        return f"the run of this plan before {', '.join(changed[:3])} changed"
+    return "the run of this plan by its plugins before they were changed or approved"
+
+
+def _inputs(plan: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return the files that a plan depends on, with their hashes."""
+    inputs: Mapping[str, str] = plan.get("inputs", {})
+    return set(inputs.items())
+
+
 def _worthless(folder: Path) -> bool:
     """Whether a run ended before it finished anything, by a mistake in its plan, say."""
     finished = [folder / "report.json", *folder.glob("signals/*.json"), *folder.glob("evidence/*")]
@@ -191,4 +220,4 @@ def read_report(folder: Path) -> RiskReport:
             expected="a run folder with a report.json",
             fix="Run leakpro audit first.",
         )
-    return from_json(path.read_text())
+    return from_json(path.read_bytes(), str(path))

@@ -73,7 +73,8 @@ def train_unit(job: TrainingJob) -> dict[str, str]:
         classes=job.classes,
         modality=job.modality,
     )
-    with tempfile.TemporaryDirectory(prefix="leakpro-") as scratch:
+    # Below the parent's folder, which the parent deletes even where this worker is stopped.
+    with tempfile.TemporaryDirectory(dir=job.records.parent) as scratch:
         log = structlog.wrap_logger(structlog.ReturnLogger())
         run = RunOf(seed=job.seed, scratch=Path(scratch), log=log)
         cohort = resolve(job.trainer)(data, job.unit, run)

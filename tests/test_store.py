@@ -4,9 +4,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from leakpro_core.errors import DamagedFile, MissingFile, RunFolderTaken
+from leakpro_core.errors import CannotWrite, DamagedFile, MissingFile, RunFolderTaken
 from leakpro_core.records import Evidence
-from leakpro_core.store import Store, evidence_hash, load_array, read_report, save_array
+from leakpro_core.store import (
+    Store,
+    evidence_hash,
+    load_array,
+    read_report,
+    save_array,
+    write_atomic,
+)
 
 
 def evidence(claim: list[float]) -> Evidence:
@@ -51,6 +58,47 @@ def test_a_folder_belongs_to_one_plan(tmp_path) -> None:
     Store.open(tmp_path / "run", {"sha256": "a"})
     with pytest.raises(RunFolderTaken, match="another plan"):
         Store.open(tmp_path / "run", {"sha256": "b"})
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [
+        ({"plan_sha256": "q"}, "the run of another plan, or of this plan before it was changed"),
+        ({"inputs": {"/b/x.npz": "3"}}, "the run of this plan before x.npz changed"),
+        ({}, "the run of this plan by its plugins before they were changed or approved"),
+    ],
+)
+def test_it_is_said_why_a_run_is_another(tmp_path, now, found) -> None:
+    before = {"sha256": "a", "plan_sha256": "p", "inputs": {"/b/x.npz": "1"}}
+    Store.open(tmp_path / "run", before).note("unit", {})
+    with pytest.raises(RunFolderTaken, match=f"found {found}, expected"):
+        Store.open(tmp_path / "run", before | now | {"sha256": "b"})
+
+
+def test_a_file_is_no_run_folder(tmp_path) -> None:
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(RunFolderTaken, match="found a file"):
+        Store.open(tmp_path / "run", {"sha256": "a"})
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_a_damaged_array_is_mended_when_it_is_written_again(tmp_path) -> None:
+    name = save_array(tmp_path, np.arange(3.0))
+    (tmp_path / f"{name}.npy").write_bytes(b"")
+    assert name == save_array(tmp_path, np.arange(3.0))
+    np.testing.assert_array_equal(np.arange(3.0), load_array(tmp_path, name))
+
+
+@pytest.mark.parametrize("note", ["", "[1]", "\xff", '{"0/margin": "../../secret"}'])
+def test_a_damaged_note_is_not_recalled(tmp_path, note) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    (store.signals / "unit.json").write_bytes(note.encode("latin-1"))
+    assert store.recall("unit") is None
+
+
+def test_a_disk_that_takes_no_more_is_one_clear_error(tmp_path) -> None:
+    with pytest.raises(CannotWrite, match=r"found No such file.*what is finished is kept"):
+        write_atomic(tmp_path / "absent" / "file", b"1")
 
 
 def test_a_run_that_finished_nothing_gives_its_folder_to_the_mended_plan(tmp_path) -> None:
