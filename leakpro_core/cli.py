@@ -45,7 +45,12 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("plan", metavar="PLAN.toml", type=click.Path(path_type=Path))
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="runs/PLAN otherwise.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Of the run; runs/PLAN unless given.",
+)
 @_REGISTRY
 def audit(plan: Path, out: Path | None, registry: Path | None) -> int:
     """Run or continue an audit, write its report and show it."""
@@ -66,7 +71,7 @@ def audit(plan: Path, out: Path | None, registry: Path | None) -> int:
 @click.argument("plan", metavar="PLAN.toml", type=click.Path(path_type=Path))
 @_REGISTRY
 def check(plan: Path, registry: Path | None) -> None:
-    """Validate a plan and its files; say what the audit can and cannot resolve."""
+    """Validate a plan and its files; say what an audit can resolve and will play."""
     from leakpro_core.outlook import outlook
 
     resolved, plugins = _resolved(plan, registry)
@@ -76,16 +81,23 @@ def check(plan: Path, registry: Path | None) -> None:
 
 @cli.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "formats", metavar="NAMES", default="html,json,terminal")
+@click.option(
+    "--format",
+    "formats",
+    metavar="NAMES",
+    default="html,json,terminal",
+    show_default=True,
+    help="Joined by commas.",
+)
 @_REGISTRY
 def report(runs: tuple[Path, ...], formats: str, registry: Path | None) -> None:
-    """Write the report of finished runs again, without computing, in the formats named."""
+    """Write the reports of finished runs again, in the formats named; nothing is computed."""
     from leakpro_core.audit import render_again
     from leakpro_core.store import registry_of
 
     for run in runs:
         plugins = _plugins(registry, registry_of(run))
-        _show(render_again(run, formats.split(","), plugins))
+        _show(render_again(run, [name.strip() for name in formats.split(",")], plugins))
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """What is installed, as lines of text for the terminal."""
 
 from collections.abc import Iterator, Sequence
+from typing import get_type_hints
 
 import attrs
 
@@ -8,6 +9,7 @@ from leakpro_core.offers import AttackOffer
 from leakpro_core.plugins import Offered, PluginSet
 from leakpro_core.references import resolve
 from leakpro_core.vetting.registry import Mode, Registry
+from leakpro_core.wording import show, show_type
 
 
 def plugin_lines(plugins: PluginSet) -> Iterator[str]:
@@ -61,7 +63,7 @@ def attack_details(offered: Offered[AttackOffer]) -> Iterator[str]:
     offer = offered.offer
     yield f"{offer.name}: {offer.summary}"
     yield ""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("plugin", f"{offered.plugin} {offered.version}"),
         ("game", offer.game),
         ("needs", _needs(offer)),
@@ -74,7 +76,12 @@ def attack_details(offered: Offered[AttackOffer]) -> Iterator[str]:
     options = resolve(offer.options)
     yield ""
     yield "options"
-    yield from columns([(f"  {f.alias}", _type(f), _default(f)) for f in attrs.fields(options)])
+    types = get_type_hints(options)
+    rows = [
+        (f"  {field.alias}", show_type(types[field.name]), _default(field))
+        for field in attrs.fields(options)
+    ]
+    yield from columns(rows)
     yield ""
     yield from (f"  {line.strip()}" for line in (options.__doc__ or "").strip().splitlines())
 
@@ -99,13 +106,9 @@ def _needs(offer: AttackOffer) -> str:
     return ", ".join(needs)
 
 
-def _type(field: "attrs.Attribute[object]") -> str:
-    return getattr(field.type, "__name__", str(field.type))
-
-
 def _default(field: "attrs.Attribute[object]") -> str:
     if field.default is attrs.NOTHING:
         return "needed"
     if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
         return ""
-    return f"= {field.default!r}"
+    return "not set" if field.default is None else f"= {show(field.default)}"

@@ -37,8 +37,9 @@ def progress(console: Console) -> Iterator[Tell]:
 
         def tell(event: Mapping[str, object]) -> None:
             match event:
-                case {"event": "training", "units": int(units)}:
-                    bars.update(task, description="training", total=units, completed=0)
+                case {"event": "training", "units": int(units), "known": int(known)}:
+                    total = units + known
+                    bars.update(task, description="training", total=total, completed=known)
                 case {"event": "trained", "finished": int(finished)}:
                     bars.update(task, completed=finished)
                 case {"event": "attacking", "attack": attack, "number": int(n), "of": int(of)}:

@@ -105,8 +105,8 @@ def test_one_attack_is_shown_with_its_options(installed):
     assert lines[0] == "tiny: Guesses."
     for line in (
         "reference Doe 2026",
-        "depth int needed",
-        "width float = 2.5",
+        "depth an integer needed",
+        "width a number = 2.5",
         "width: of the net.",
     ):
         assert line in lines
@@ -118,7 +118,9 @@ def test_every_attack_of_the_tree_can_be_shown(capsys):
 
     for offered in PluginSet.find(Registry()).attacks:
         assert main(["attacks", offered.offer.name]) == 0
-    assert "Traceback" not in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+    assert 'one of "online", "offline"' in shown.out
 
 
 # plugins
