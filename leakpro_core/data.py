@@ -107,6 +107,13 @@ def _check_keys(data: DataPlan, draw_members: bool) -> None:
             expected="who was in the training data: the name or npy file of a bool array [n]",
             fix='Add it, or let core train the targets with loader = "trained".',
         )
+    if data.auxiliary is not None and data.auxiliary == data.path:
+        raise BadValue(
+            "[data] auxiliary",
+            found="the file of [data] path itself",
+            expected="records that are certainly no members",
+            fix="Name another file, or set some non-members aside with auxiliary_share.",
+        )
     if data.auxiliary is not None and _npy_named(data):
         raise BadValue(
             "[data] auxiliary",
@@ -147,7 +154,7 @@ def _source(data: DataPlan, path: Path | None, *, members: str | None) -> _Sourc
     inputs.check_readable(path)
     if path.suffix.lower() == ".npy":
         _check_unnamed(data, "the npy file is the records")
-        return _from_arrays(evolve(data, records=str(path)), members, {}, show(path.name))
+        return _from_arrays(evolve(data, records=str(path)), members, {}, where="")
     if path.suffix.lower() != ".npz":
         raise BadValue(
             "[data] path", found=show(path.name), expected="an npz, npy, csv or parquet file"
@@ -169,6 +176,8 @@ def _from_arrays(
         if name.endswith(".npy"):
             return inputs.read_npy(Path(name))
         if name not in arrays:
+            if not where:
+                raise _beside_npy(key, name)
             raise _no_such(key, f"array {show(name)} in {where}", name, names or list(arrays))
         return arrays[name]
 
@@ -212,6 +221,15 @@ def _check_unnamed(data: DataPlan, why: str) -> None:
 
 def _no_such(key: str, what: str, name: str, names: Sequence[str]) -> LeakProError:
     return MissingKey(f"[data] {key}", found=f"no {what}", fix=nearest(name, list(names)))
+
+
+def _beside_npy(key: str, name: str) -> LeakProError:
+    return MissingKey(
+        f"[data] {key}",
+        found=show(name),
+        expected="an npy file, as [data] path is one",
+        fix=f'Write {key} = "{name}.npy", or put the arrays into one npz file.',
+    )
 
 
 def _called(factory: ImportPath) -> Mapping[str, AnyArray]:

@@ -181,9 +181,8 @@ def flags(values: AnyArray, what: str, shape: tuple[int, ...]) -> Bools:
             what,
             found=f"dtype {values.dtype}",
             expected="bool",
-            fix="Make it true and false, true for trained on (in numpy: .astype(bool))."
-            if values.dtype.kind in "iuf"
-            else "",
+            fix="Make it true and false, true for trained on"
+            + (" (in numpy: .astype(bool))." if values.dtype.kind in "iuf" else "."),
         )
     if values.shape != shape:
         raise BadArray(what, found=f"shape {values.shape}", expected=f"shape {shape}")

@@ -98,13 +98,20 @@ def _is_a(origins: tuple[Any, ...], wanted: Any) -> bool:
 
 
 def _wrong(value: object, wanted: Any) -> Mistake:
-    quoted = isinstance(value, str) and wanted in (bool, int, float)
     return Mistake(
         WrongType,
         found=show_kind(value),
         expected=show_type(wanted),
-        fix="Write it without quotes." if quoted else "",
+        fix="Write it without quotes." if _is_quoted(value, wanted) else "",
     )
+
+
+def _is_quoted(value: object, wanted: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    if wanted is bool:
+        return value in ("true", "false")
+    return wanted in (int, float) and _NUMBER.fullmatch(value) is not None
 
 
 def _exact(value: object, wanted: type) -> object:

@@ -180,6 +180,21 @@ def test_adult_is_encoded() -> None:
 # Auxiliary records.
 
 
+def test_labels_beside_an_npy_file_are_a_file_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", arrays()["x"])
+    expected = (
+        '[data] labels: found "y", expected an npy file, as [data] path is one. '
+        'Write labels = "y.npy", or put the arrays into one npz file.'
+    )
+    assert (MissingKey, expected) == refusal(DataPlan(path=tmp_path / "x.npy"), draw=True)
+
+
+def test_the_candidates_are_no_auxiliary_records(tmp_path: Path) -> None:
+    kind, said = refusal(evolve(npz(tmp_path), auxiliary=tmp_path / "data.npz"))
+    assert kind is BadValue
+    assert "found the file of [data] path itself" in said
+
+
 def test_an_auxiliary_file(tmp_path: Path) -> None:
     data = npz(tmp_path)
     np.savez(tmp_path / "more.npz", x=np.ones((3, 2), np.float32), y=np.array([0, 4, 1]))
@@ -423,7 +438,8 @@ def test_an_npy_file_of_objects_is_refused(tmp_path: Path) -> None:
          "for each record. Add it or leave the record out."),
         ("no,false", "no,", BadRecord, "[data] members of record 2: found no value, expected a "
          "value for each record. Add it or leave the record out."),
-        ("no,false", "no,maybe", BadArray, "[data] members: found dtype <U5, expected bool"),
+        ("no,false", "no,maybe", BadArray, "[data] members: found dtype <U5, expected bool. Make it true and false, true for "
+            "trained on."),
         ("who,age", "who,job", DuplicateName, 'file "{path}": found two columns "job", expected '
          "each column with a name of its own"),
         ("ben,40", "ben", BadArray, 'file "{path}": found CSV parse error: Row #4: Expected 5 '

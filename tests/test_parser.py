@@ -411,7 +411,7 @@ MISTAKES: list[tuple[str, str, type[LeakProError], str]] = [
         "lr = 1e-2",
         'lr = "fast"',
         WrongType,
-        '[shadows] recipe.lr: found the string "fast", expected a number. Write it without quotes.',
+        '[shadows] recipe.lr: found the string "fast", expected a number',
     ),
     ("lr = 1e-2", "lr = 0.0", BadValue, "[shadows] recipe.lr: found 0.0, expected > 0.0"),
     ("lr = 1e-2", "lr = nan", BadValue, "[shadows] recipe.lr: found nan, expected a finite number"),

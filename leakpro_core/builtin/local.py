@@ -113,7 +113,9 @@ def _receive(connection: Connection, process: SpawnProcess, unit: str) -> object
             unit,
             found=f"its worker process died ({_cause(process.exitcode)})",
             fix="Out of memory is the usual cause: set fewer workers in [execution], "
-            "or train smaller models.",
+            "or train smaller models."
+            if process.exitcode == -signal.SIGKILL
+            else "See what its code prints, with workers = 0 in [execution].",
         ) from None
     if done:
         return result
