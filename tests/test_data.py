@@ -438,8 +438,8 @@ def test_an_npy_file_of_objects_is_refused(tmp_path: Path) -> None:
          "for each record. Add it or leave the record out."),
         ("no,false", "no,", BadRecord, "[data] members of record 2: found no value, expected a "
          "value for each record. Add it or leave the record out."),
-        ("no,false", "no,maybe", BadArray, "[data] members: found dtype <U5, expected bool. Make it "
-         "true and false, true for trained on."),
+        ("no,false", "no,maybe", BadArray, "[data] members: found dtype <U5, expected bool. Make "
+         "it true and false, true for trained on."),
         ("who,age", "who,job", DuplicateName, 'file "{path}": found two columns "job", expected '
          "each column with a name of its own"),
         ("ben,40", "ben", BadArray, 'file "{path}": found CSV parse error: Row #4: Expected 5 '
