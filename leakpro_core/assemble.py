@@ -223,7 +223,7 @@ def _not_tested(
     skipped = [
         NotTested(
             means=f"attack {p.attack.label}, {p.adversary.name}",
-            reason=p.reason,
+            reason=p.reason if p.status == "not applicable" else f"{p.status}: {p.reason}",
             consequence="Its strength against this target is not known.",
         )
         for _, p in played

@@ -94,8 +94,10 @@ def _down(bound: float, digits: int) -> float:
 
 
 def _controls(console: Console, report: RiskReport) -> None:
+    several = len(report.adversaries) > 1
     for control in report.controls:
-        console.print(_line(f"{control.name}: {control.result}. {control.statement}"))
+        whose = f", {control.adversary}" if several and control.adversary else ""
+        console.print(_line(f"{control.name}{whose}: {control.result}. {control.statement}"))
     if report.not_tested:
         console.print()
         for item in report.not_tested:

@@ -504,15 +504,26 @@ def _unfinished(index: int, status: str, reason: str) -> AttackResult:
 def incomplete() -> RiskReport:
     """One attack crashed and one could not be played."""
     base = leak()
+    unfinished = (
+        _unfinished(5, "failed", "ValueError: variance of no observations"),
+        _unfinished(2, "not applicable", "needs records, and the plan has outputs only"),
+    )
     return evolve(
         base,
         status="incomplete",
         exit_code=3,
         statement="Incomplete: an attack that was asked for failed.",
-        attacks=(
-            *base.attacks,
-            _unfinished(5, "failed", "ValueError: variance of no observations"),
-            _unfinished(2, "not applicable", "needs records, and the plan has outputs only"),
+        attacks=(*base.attacks, *unfinished),
+        not_tested=(
+            *(
+                NotTested(
+                    means=f"attack {a.label}, {a.adversary}",
+                    reason=a.reason,
+                    consequence="Its strength against this target is not known.",
+                )
+                for a in unfinished
+            ),
+            *base.not_tested,
         ),
     )
 

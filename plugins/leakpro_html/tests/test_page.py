@@ -186,7 +186,7 @@ def test_what_could_still_be_flagged_and_the_number_needed() -> None:
 
 def test_a_declared_rate_that_the_records_do_not_resolve_is_named() -> None:
     text = Document(text_of(sample.inconclusive)).text
-    assert "FPR of 0.1% no attack has an operating point: 300 non-members" in text
+    assert "FPR of 0.1% no attack has an operating point: there are too few" in text
 
 
 def test_what_was_counted_is_called_exact_and_the_range_is_that_of_the_mistakes() -> None:
@@ -252,3 +252,10 @@ def test_why_no_number_of_people_is_given_is_the_true_reason() -> None:
 
 def test_reach_in_the_most_vulnerable_tenth_is_among_its_members() -> None:
     assert "of the 400 most exposed members, with 10%" in Document(text_of(sample.leak)).text
+
+
+def test_what_was_not_tested_is_listed_once() -> None:
+    # Core lists every attack that did not finish.
+    page = Document(text_of(sample.incomplete)).text
+    listed = page.partition("What was not tested")[2].partition("Can the test be relied on?")[0]
+    assert listed.count("ValueError: variance of no observations") == 1

@@ -189,7 +189,7 @@ def _points(
         return
     xs = [max(p.fpr.value, least) for p in points]
     ys = [max(p.tpr.value, least) for p in points]
-    below = [max(y - p.tpr.low, 0) for y, p in zip(ys, points, strict=True)]
+    below = [y - min(y, max(p.tpr.low, least)) for y, p in zip(ys, points, strict=True)]
     above = [max(p.tpr.high - y, 0) for y, p in zip(ys, points, strict=True)]
     axes.errorbar(
         xs,
