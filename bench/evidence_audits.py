@@ -30,6 +30,7 @@ from leakpro_core.protocols import Run
 from leakpro_core.records import TrainingSet, TrainingUnit
 from leakpro_core.report import LEAKS, RiskReport
 from leakpro_core.statistics import clopper_pearson
+from leakpro_core.store import write_atomic
 from leakpro_core.vetting.registry import Registry
 
 PATHS = (
@@ -438,7 +439,7 @@ def means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def outcomes(batch: tuple[int, int], keep: Path | None) -> dict[str, list[Outcome]]:
-    """Return the outcomes of every batch[1]-th audit from batch[0] on; and of all that are kept."""
+    """Return the outcomes of every batch[1]-th audit from batch[0] on."""
     installed = plugins()
     if keep is not None:
         # Outcomes of other code do not mix.
@@ -450,13 +451,15 @@ def outcomes(batch: tuple[int, int], keep: Path | None) -> dict[str, list[Outcom
             count = 0
         found[name] = []
         for seed in range(count):
+            if seed % batch[1] != batch[0]:
+                continue
             kept = None if keep is None else keep / f"{name}, {seed}.json"
             if kept is not None and kept.exists():
                 found[name].append(Outcome(**json.loads(kept.read_text())))
-            elif seed % batch[1] == batch[0]:
-                found[name].append(case(seed, installed))
-                if kept is not None:
-                    kept.write_text(json.dumps(asdict(found[name][-1])))
+                continue
+            found[name].append(case(seed, installed))
+            if kept is not None:
+                write_atomic(kept, json.dumps(asdict(found[name][-1])).encode())
     return found
 
 
