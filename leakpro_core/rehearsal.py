@@ -10,7 +10,7 @@ from leakpro_core.arrays import AnyArray, Singles
 from leakpro_core.controls.canaries import plant
 from leakpro_core.controls.design import pairs
 from leakpro_core.data import load as load_data
-from leakpro_core.errors import BadValue, MissingKey, NotAFactory
+from leakpro_core.errors import BadArray, BadValue, MissingKey, NotAFactory
 from leakpro_core.offers import Access
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Queryable, Recorded
@@ -58,6 +58,7 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
         population = evolve(
             release.population, sampling=plan.data.sampling, modality=plan.data.modality
         )
+    _check_people(plan, population, release.targets)
     strength = np.zeros(len(population.labels), np.int64)
     if release.targets:
         population = evolve(population, members=None, sampling="all")
@@ -94,6 +95,26 @@ def _check_shadows(plan: Plan, target: Target | None) -> None:
             found="a trainer",
             expected="none: recorded outputs bring their own shadows",
             fix="Remove the table.",
+        )
+
+
+def _check_people(plan: Plan, population: Population, targets: int) -> None:
+    """Check that there are people of whom each model can be trained on half."""
+    if plan.shadows is None:
+        return
+    if plan.shadows.pool == "auxiliary" and population.auxiliary is None:
+        raise BadValue(
+            "[shadows] pool",
+            found='"auxiliary", and no auxiliary records',
+            expected="records to train shadows on",
+            fix='Set auxiliary or auxiliary_share in [data], or pool = "candidates".',
+        )
+    drawn = targets or plan.shadows.pool == "candidates"
+    if drawn and len(np.unique(population.subjects)) < 2:
+        raise BadArray(
+            "[data] subjects",
+            found="one person only",
+            expected="at least two, for a model is trained on the records of half of them",
         )
 
 

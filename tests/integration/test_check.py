@@ -63,6 +63,22 @@ def test_targets_that_core_trains_need_a_trainer(
     assert "[shadows]: found nothing, expected a table with a trainer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("data", "shadows", "message"),
+    [
+        ("", 'pool = "auxiliary"\n', '[shadows] pool: found "auxiliary", and no auxiliary records'),
+        ('subjects = "who"\n', "", "[data] subjects: found one person only"),
+    ],
+)
+def test_there_must_be_people_to_train_shadows_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data, shadows, message
+) -> None:
+    np.savez(tmp_path / "data.npz", x=np.ones((9, 2)), y=np.arange(9) % 2, who=np.zeros(9, int))
+    (tmp_path / "audit.toml").write_text(f'{TRAINED}{data}[shadows]\ntrainer = "torch"\n{shadows}')
+    assert main(["check", str(tmp_path / "audit.toml")]) == 64
+    assert message in capsys.readouterr().err
+
+
 def test_it_says_of_which_shape_a_record_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

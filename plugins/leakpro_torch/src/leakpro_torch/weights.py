@@ -124,6 +124,7 @@ def _unpickle(content: bytes, name: str) -> object:
             f"weights {name}",
             found=because(error),
             expected="safetensors, a state dict, a pickled module or a torch.export program",
+            fix="Save model.state_dict() itself, and name the factory.",
         ) from error
 
 
