@@ -42,6 +42,9 @@ class DataPlan:
 
     Either ``path`` or ``factory``, or neither where the target's loader brings the records. The
     other names are arrays or columns in it or, where they end in .npy, files (absolute here).
+    The columns of a table that are not named become the records' features, in their order: a
+    number as it is (where it is missing the mean, and one more feature that says so), anything
+    else as one feature per value, in sorted order, and one for missing values if there are any.
 
     path: npz, npy (with ``labels`` another npy), csv or parquet.
     factory: import path of a function that returns a mapping with the arrays named below.
