@@ -74,9 +74,12 @@ class TrainerOffer(Offer):
     """Stage 2, shadow training: ``train(data, unit, run) -> Cohort``.
 
     backend: torch, jax, ...; attacks that need a backend can use its models.
+    trial: reference to ``trial(data, unit, run) -> Trial``, a short timed trial on the machine
+        that is to train, which chooses how cohorts are trained; None: there is nothing to choose.
     """
 
     backend: str = ""
+    trial: str | None = field(default=None, validator=_reference)
 
 
 @frozen(kw_only=True)
@@ -120,4 +123,9 @@ class ReporterOffer(Offer):
 
 @frozen(kw_only=True)
 class ExecutorOffer(Offer):
-    """Where units of work run: ``execute(works, options, run) -> Iterator[tuple[int, object]]``."""
+    """Where units of work run: ``execute(works, options, run) -> Iterator[tuple[int, object]]``.
+
+    slots: reference to ``options -> int``, how many units run at once; None: one.
+    """
+
+    slots: str | None = field(default=None, validator=_reference)

@@ -156,12 +156,45 @@ class TrainingSet:
 
 
 @frozen(kw_only=True)
+class Choice:
+    """How cohorts are trained; in plan.json before the first unit, and kept to ever after.
+
+    method: the trainer's own word, such as "loop" or "stack"; width: models per unit;
+    device, dtype: where and in which arithmetic; threads: of one operation.
+    The same choice, unit and data give the same models, on the same machine and versions.
+    """
+
+    method: str = "loop"
+    width: int = field(default=4, validator=validators.ge(1))
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = field(default=1, validator=validators.ge(1))
+
+
+@frozen(kw_only=True)
+class Trial:
+    """What a trainer's timed trial found, on the machine that is to train.
+
+    seconds: wall time that one whole model costs within a cohort of ``choice.width``;
+    overhead: seconds once a unit (compilation, say); memory: bytes that a unit takes at its peak
+    beside the records, 0 where not measured; notes: sentences for the log (what was not possible).
+    """
+
+    choice: Choice
+    seconds: float = field(default=float("nan"))
+    overhead: float = 0.0
+    memory: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class TrainingUnit:
     """One cohort of models to train.
 
     models: their numbers; rows: for each model the int64 row numbers that it trains on;
     seeds: one per model, all that its randomness may depend on; options: the trainer's own.
     architecture: import path of the target's model, for options that do not name one.
+    choice: how; a trial is handed the largest cohort that a unit may be, and makes the choice.
     """
 
     models: tuple[int, ...]
@@ -169,6 +202,7 @@ class TrainingUnit:
     seeds: tuple[int, ...]
     options: object
     architecture: ImportPath | None = None
+    choice: Choice = field(factory=Choice)
 
 
 def _readonly_map(value: Mapping[float, Singles]) -> Mapping[float, Singles]:

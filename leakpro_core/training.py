@@ -18,7 +18,7 @@ from leakpro_core.records import Population, Signals, TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath, resolve
 from leakpro_core.seeds import spawn
 from leakpro_core.signals import check_scale, derive, stack
-from leakpro_core.store import Store, load_array, save_array
+from leakpro_core.store import Store, load_array
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting, Work
 
@@ -49,41 +49,32 @@ class RunOf:
 
 @frozen(kw_only=True)
 class TrainingJob:
-    """One unit of work by value and path."""
+    """One unit of work. scratch: the caller's, if this is its machine."""
 
     trainer: str
     unit: TrainingUnit
-    records: Path
-    labels: Path
     classes: int
     modality: str
     wanted: Wanted
-    signals: Path
     seed: int
+    scratch: Path
 
 
-def train_unit(job: TrainingJob) -> dict[str, str]:
-    """Train one cohort, derive its signals and save them; runs in a worker.
-
-    Returns the file names by "lens/array".
-    """
-    data = TrainingSet(
-        records=np.load(job.records, mmap_mode="r", allow_pickle=False),
-        labels=np.load(job.labels, allow_pickle=False),
-        classes=job.classes,
-        modality=job.modality,
-    )
+def train_unit(job: TrainingJob, records: AnyArray, labels: Ints) -> dict[str, AnyArray]:
+    """Train one cohort and derive its signals; runs in a worker. Returns them by "lens/array"."""
+    data = TrainingSet(records=records, labels=labels, classes=job.classes, modality=job.modality)
     # Below the parent's folder, which the parent deletes even where this worker is stopped.
-    with tempfile.TemporaryDirectory(dir=job.records.parent) as scratch:
+    home = job.scratch if job.scratch.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=home) as scratch:
         log = structlog.wrap_logger(structlog.ReturnLogger())
         run = RunOf(seed=job.seed, scratch=Path(scratch), log=log)
         cohort = resolve(job.trainer)(data, job.unit, run)
-        names = {}
+        found = {}
         for number, lens in enumerate(job.wanted.lenses):
             models = _observed(cohort, job, data, lens)
             for name, values in _arrays(stack(models)).items():
-                names[f"{number}/{name}"] = save_array(job.signals, values)
-    return names
+                found[f"{number}/{name}"] = values
+    return found
 
 
 def _observed(cohort: Cohort, job: TrainingJob, data: TrainingSet, lens: Lens) -> list[Signals]:
@@ -214,19 +205,23 @@ def train(
                     options=plan.shadows.options,
                     architecture=architecture,
                 ),
-                records=folder / "records.npy",
-                labels=folder / "labels.npy",
                 classes=population.classes,
                 modality=population.modality,
                 wanted=wanted,
-                signals=store.signals,
                 seed=spawn(plan.seed, "unit", number),
+                scratch=folder,
             )
             key = _key(job, records, labels)
             known = store.recall(key)
             if known is None:
                 works.append(
-                    Work(ref="leakpro_core.training:train_unit", arguments=(job,), vetting=vetting)
+                    Work(
+                        ref="leakpro_core.training:train_unit",
+                        arguments=(job,),
+                        data=(folder / "records.npy", folder / "labels.npy"),
+                        results=store.signals,
+                        vetting=vetting,
+                    )
                 )
                 numbers.append(number)
                 keys.append(key)
@@ -266,7 +261,7 @@ def _units(models: int) -> Iterator[tuple[int, ...]]:
 def _key(job: TrainingJob, records: AnyArray, labels: Ints) -> str:
     """Return what a unit's signals depend on, as a hash; paths of this run are no part of it."""
     digest = hashlib.sha256()
-    same = evolve(job, records=Path(), labels=Path(), signals=Path())
+    same = evolve(job, scratch=Path())
     digest.update(repr(same).encode())
     for rows in job.unit.rows:
         digest.update(rows.tobytes())

@@ -69,18 +69,14 @@ def test_a_model_that_diverged_failed_in_its_training(tmp_path: Path, monkeypatc
     module = ModuleType("diverging")
     module.train = lambda data, unit, run: Cohort()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "diverging", module)
-    np.save(tmp_path / "records.npy", RECORDS)
-    np.save(tmp_path / "labels.npy", LABELS)
     job = TrainingJob(
         trainer="diverging:train",
         unit=TrainingUnit(models=(2,), rows=(np.arange(9),), seeds=(1,), options=None),
-        records=tmp_path / "records.npy",
-        labels=tmp_path / "labels.npy",
         classes=3,
         modality="tabular",
         wanted=WANTED,
-        signals=tmp_path,
         seed=0,
+        scratch=tmp_path,
     )
     with pytest.raises(TrainingFailed, match=r"output of model 2 for record 0.*diverged"):
-        train_unit(job)
+        train_unit(job, RECORDS, LABELS)

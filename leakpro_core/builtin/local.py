@@ -12,7 +12,6 @@ import os
 import pickle
 import signal
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
-from leakpro_core.errors import LeakProError, TrainingFailed
-from leakpro_core.work import Vetting, Work, perform
+from leakpro_core.errors import TrainingFailed
+from leakpro_core.work import Vetting, Work, answer, keep, pack, perform
 
 if TYPE_CHECKING:
     from leakpro_core.protocols import Run
@@ -48,6 +47,11 @@ class LocalOptions:
     threads: int = field(default=1, validator=validators.ge(1))
 
 
+def slots(options: LocalOptions) -> int:
+    """Return how many units run at once."""
+    return max(1, options.workers)
+
+
 def execute(
     works: Sequence[Work], options: LocalOptions, run: "Run"
 ) -> Iterator[tuple[int, object]]:
@@ -58,7 +62,7 @@ def execute(
     """
     if options.workers == 0:
         for position, work in enumerate(works):
-            yield position, perform(work)
+            yield position, keep(work, perform(work))
         return
     workers: dict[Connection, SpawnProcess] = {}
     stop = partial(_stop, workers)
@@ -101,7 +105,7 @@ def _share_out(
 
 def _send(connection: Connection, work: Work) -> None:
     # The arguments stay bytes until the worker has verified the plugins whose classes they are.
-    connection.send((work.vetting, pickle.dumps(work)))
+    connection.send((work.vetting, pack(work)))
 
 
 def _receive(connection: Connection, process: SpawnProcess, unit: str) -> object:
@@ -170,21 +174,6 @@ def _serve(connection: Connection, threads: int) -> None:
 
 def _answer(vetting: Vetting | None, payload: bytes) -> bytes:
     try:
-        if vetting is not None:
-            from leakpro_core.vetting import enter_worker
-
-            enter_worker(vetting)
-        return pickle.dumps((True, perform(pickle.loads(payload))))  # noqa: S301 - from the parent
-    except Exception as error:
-        return pickle.dumps((False, _portable(error)))
-
-
-def _portable(error: Exception) -> Exception:
-    """Return an exception that survives the way to the parent, its traceback as a note."""
-    if not isinstance(error, LeakProError):
-        error.add_note(traceback.format_exc())
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
-    return error
+        return pickle.dumps(answer(vetting, payload))
+    except Exception as error:  # what was returned cannot travel
+        return pickle.dumps((False, error))

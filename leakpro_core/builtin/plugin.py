@@ -44,6 +44,7 @@ def leakpro_executors() -> Iterable[ExecutorOffer]:
     yield ExecutorOffer(
         name="local",
         ref="leakpro_core.builtin.local:execute",
+        slots="leakpro_core.builtin.local:slots",
         summary="Worker processes on this machine.",
         options="leakpro_core.builtin.local:LocalOptions",
     )

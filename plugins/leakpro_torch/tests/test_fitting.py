@@ -6,7 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from leakpro_torch.augment import crop, flip
-from leakpro_torch.fitting import batches, loss, rate
+from leakpro_torch.fitting import loss
+
+from leakpro_core.recipes import batches, rate
 
 
 @given(n=st.integers(1, 300), size=st.integers(1, 70))

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from leakpro_torch.options import Recipe, TrainerOptions
+from leakpro_torch.options import TrainerOptions
 from leakpro_torch.trainer import train
 
 from leakpro_core.builtin.local import LocalOptions, execute
 from leakpro_core.errors import BadValue, MissingKey, NotAFactory, ReferenceNotFound, TrainingFailed
 from leakpro_core.protocols import Cohort
+from leakpro_core.recipes import Recipe
 from leakpro_core.work import Work
 
 QUICK = Recipe(epochs=2, lr=3e-3)

@@ -1,7 +1,5 @@
 """Train one module by a recipe."""
 
-import math
-
 import numpy as np
 import torch
 from attrs import frozen
@@ -9,8 +7,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from leakpro_core.errors import NotAFactory, TrainingFailed
+from leakpro_core.recipes import Recipe, batches, rate
 from leakpro_torch.augment import augmented
-from leakpro_torch.options import Recipe
 
 
 @frozen(kw_only=True)
@@ -88,27 +86,3 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=True)
         case "adamw":
             return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=True)
-
-
-def batches(n: int, size: int) -> list[tuple[int, int]]:
-    """Return the batches of an epoch as (start, stop); every record is in one.
-
-    A last batch of one record is joined to the batch before it: batch normalisation has no
-    variance over a single record.
-    """
-    starts = list(range(0, n, size))
-    if len(starts) > 1 and size > 1 and n % size == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], n], strict=True))
-
-
-def rate(schedule: str, step: int, warmup: int, steps: int) -> float:
-    """Return the learning rate of a step as a share of its peak."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / (steps - warmup)
-    if schedule == "cosine":
-        return (1 + math.cos(math.pi * progress)) / 2
-    if schedule == "step":
-        return 0.01 if progress >= 0.75 else 0.1 if progress >= 0.5 else 1.0
-    return 1.0

@@ -5,9 +5,8 @@ from typing import Literal
 
 from attrs import field, frozen, validators
 
+from leakpro_core.recipes import Recipe
 from leakpro_core.references import ImportPath
-
-_SHARE = [validators.ge(0.0), validators.lt(1.0)]
 
 
 @frozen(kw_only=True)
@@ -30,41 +29,6 @@ class LoaderOptions:
     device: str = "cpu"
     batch_size: int = field(default=1024, validator=validators.ge(1))
     threads: int = field(default=1, validator=validators.ge(1))
-
-
-@frozen(kw_only=True)
-class Recipe:
-    """How a classifier is trained: cross-entropy over mini-batches, shuffled every epoch.
-
-    optimiser: of torch.optim. epochs: passes over the records. batch_size: records a step.
-    lr: peak learning rate. momentum: of sgd. weight_decay: decoupled in adamw, an L2 penalty else.
-    schedule: "constant"; "cosine", to zero over all steps (Loshchilov & Hutter 2017); or "step", a
-    tenth after one half and a hundredth after three quarters of the steps (He et al. 2016).
-    label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
-    warmup: epochs of linear increase before the schedule starts.
-    clip: largest L2 norm of a step's gradient; None: no limit.
-    augment: for images [n, C, H, W]: "flip" mirrors a record with probability 1/2, "crop" shifts it
-    by up to an eighth of its height and width over a reflected border.
-    """
-
-    optimiser: Literal["sgd", "adam", "adamw"] = "adam"
-    lr: float = field(default=1e-3, validator=validators.gt(0.0))
-    momentum: float = field(default=0.0, validator=_SHARE)
-    weight_decay: float = field(default=0.0, validator=validators.ge(0.0))
-    epochs: int = field(default=20, validator=validators.ge(1))
-    batch_size: int = field(default=64, validator=validators.ge(1))
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    warmup: int = field(default=0, validator=validators.ge(0))
-    label_smoothing: float = field(default=0.0, validator=_SHARE)
-    clip: float | None = field(default=None, validator=validators.optional(validators.gt(0.0)))
-    augment: tuple[Literal["flip", "crop"], ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        # The plan's parser puts "expected" before these sentences.
-        if self.momentum and self.optimiser != "sgd":
-            raise ValueError(f"no momentum with {self.optimiser}, it is an option of sgd")
-        if self.warmup >= self.epochs:
-            raise ValueError(f"a warmup shorter than the {self.epochs} epochs, not {self.warmup}")
 
 
 @frozen(kw_only=True)

@@ -8,11 +8,12 @@ from torch import nn
 from leakpro_core.arrays import AnyArray, Ints, Singles
 from leakpro_core.errors import BadValue, LeakProError, MissingKey, NotAFactory, TrainingFailed
 from leakpro_core.protocols import Run
+from leakpro_core.recipes import Recipe
 from leakpro_core.records import TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath
 from leakpro_torch.fitting import Task, fit
 from leakpro_torch.modules import because, build, outputs, seeded, threads
-from leakpro_torch.options import Recipe, TrainerOptions
+from leakpro_torch.options import TrainerOptions
 
 QUERY_BATCH = 1024
 
