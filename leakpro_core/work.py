@@ -24,6 +24,7 @@ class Work:
     them: an executor takes each to a machine once.
     results: a folder of the caller's where the arrays that the function returns by name are saved,
     by ``keep``; their files' names take their place. Only the caller's machine has that folder.
+    memory: bytes that the unit takes at its peak beside its data, 0 where that is not known.
     vetting: what a worker needs to verify plugins again before it imports them.
     """
 
@@ -31,6 +32,7 @@ class Work:
     arguments: tuple[Any, ...] = field(repr=False)
     data: tuple[Path, ...] = field(default=(), repr=False)
     results: Path | None = field(default=None, repr=False)
+    memory: int = 0
     vetting: "Vetting | None" = None
 
 
@@ -100,10 +102,10 @@ def answer(
         result = perform(work, data)
         return True, keep(work, result) if kept else result
     except Exception as error:
-        return False, _portable(error)
+        return False, portable(error)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """Return an exception that survives the way to the parent, its traceback as a note."""
     if not isinstance(error, LeakProError):
         error.add_note(traceback.format_exc())

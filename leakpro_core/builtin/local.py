@@ -1,38 +1,28 @@
 """The local executor: units of work one after another, in this process or in spawned ones.
 
-A worker is a fresh interpreter that was told its number of threads before it imports numpy,
-verifies plugins before it unpickles anything of theirs, and does not import the caller's
-``__main__`` (a user's script without a guard would start the audit again).
+A worker is a process of its own (``leakpro_core.processes``) that verifies plugins before it
+unpickles anything of theirs. No more are started than the memory that is free has room for.
 """
 
 import atexit
 import contextlib
-import multiprocessing
-import os
 import pickle
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
+from leakpro_core.builtin.memory import available
 from leakpro_core.errors import TrainingFailed
+from leakpro_core.processes import cause, start, threads
 from leakpro_core.work import Vetting, Work, answer, keep, pack, perform
 
 if TYPE_CHECKING:
     from leakpro_core.protocols import Run
-
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 @frozen(kw_only=True)
@@ -53,7 +43,7 @@ def slots(options: LocalOptions) -> int:
 
 
 def execute(
-    works: Sequence[Work], options: LocalOptions, run: "Run"
+    works: Sequence[Work], options: LocalOptions, run: "Run | None"
 ) -> Iterator[tuple[int, object]]:
     """Yield each work's position and result as it is done.
 
@@ -69,12 +59,34 @@ def execute(
     # Before multiprocessing's own exit handler, which would wait for idle workers for ever.
     atexit.register(stop)
     try:
-        for _ in range(min(options.workers, len(works))):
-            _start(workers, options.threads)
+        for _ in range(_fitting(works, options.workers, run)):
+            connection, process = start(
+                _serve, environment=threads(options.threads), name="leakpro-worker"
+            )
+            workers[connection] = process
         yield from _share_out(works, workers)
     finally:
         atexit.unregister(stop)
         stop()
+
+
+def _fitting(works: Sequence[Work], workers: int, run: "Run | None") -> int:
+    """Return how many workers to start: no more than have work, and room in memory."""
+    wanted = min(workers, len(works))
+    unit = max((work.memory for work in works), default=0)
+    free = available() if unit else None
+    if free is None or wanted * unit <= free:
+        return wanted
+    fitting = max(1, free // unit)
+    if run is not None:
+        run.log.warning(
+            "fewer workers than asked for, as memory is short",
+            workers=fitting,
+            asked=workers,
+            unit_bytes=unit,
+            free_bytes=free,
+        )
+    return fitting
 
 
 def _share_out(
@@ -115,7 +127,7 @@ def _receive(connection: Connection, process: SpawnProcess, unit: str) -> object
         process.join(timeout=5)
         raise TrainingFailed(
             unit,
-            found=f"its worker process died ({_cause(process.exitcode)})",
+            found=f"its worker process died ({cause(process.exitcode)})",
             fix="Out of memory is the usual cause: set fewer workers in [execution], "
             "or train smaller models."
             if process.exitcode == -signal.SIGKILL
@@ -124,34 +136,6 @@ def _receive(connection: Connection, process: SpawnProcess, unit: str) -> object
     if done:
         return result
     raise result
-
-
-def _cause(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return signal.Signals(-exitcode).name
-    return f"exit code {exitcode}"
-
-
-def _start(workers: dict[Connection, SpawnProcess], threads: int) -> None:
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(there, threads), name="leakpro-worker"
-    )
-    with _no_main():
-        process.start()
-    there.close()
-    workers[here] = process
-
-
-@contextlib.contextmanager
-def _no_main() -> Iterator[None]:
-    """Show spawn an empty ``__main__``, so that the new process does not run the user's."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _stop(workers: dict[Connection, SpawnProcess]) -> None:
@@ -163,13 +147,10 @@ def _stop(workers: dict[Connection, SpawnProcess]) -> None:
     workers.clear()
 
 
-def _serve(connection: Connection, threads: int) -> None:
+def _serve(connection: Connection) -> None:
     """Do what comes through ``connection`` until the other side closes it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            connection.send_bytes(_answer(*connection.recv()))
+    while True:
+        connection.send_bytes(_answer(*connection.recv()))
 
 
 def _answer(vetting: Vetting | None, payload: bytes) -> bytes:

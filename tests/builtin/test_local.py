@@ -10,9 +10,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from leakpro_core.builtin.local import LocalOptions, execute
+from leakpro_core.builtin.memory import available
 from leakpro_core.errors import BadRecord, LeakProError, ReferenceNotFound, TrainingFailed
 from leakpro_core.work import Vetting, Work, perform
 
@@ -204,3 +205,40 @@ def test_an_abandoned_iterator_does_not_hold_the_interpreter():
     code = script("math:sqrt", 4).replace("for position, result in ", "kept = ").split(":\n    ")[0]
     done = subprocess.run([sys.executable, "-c", code + "; next(kept)"], timeout=60, check=False)
     assert done.returncode == 0
+
+
+@frozen
+class Noted:
+    """A log that remembers."""
+
+    events: list[tuple[str, dict[str, object]]] = field(factory=list)
+
+    def warning(self, event: str, **values: object) -> None:
+        self.events.append((event, values))
+
+
+@frozen
+class NotedRun:
+    seed: int = 0
+    scratch: Path = Path()
+    log: Noted = field(factory=Noted)
+
+
+def test_no_more_workers_are_started_than_memory_has_room_for():
+    run, free = NotedRun(), available()
+    works = [evolve(work("os:getpid"), memory=round(0.6 * free)) for _ in range(4)]
+    assert len(set(dict(execute(works, TWO, run)).values())) == 1
+    [(event, values)] = run.log.events
+    assert event == "fewer workers than asked for, as memory is short"
+    assert (values["workers"], values["asked"], values["unit_bytes"]) == (1, 2, works[0].memory)
+
+
+def test_a_unit_that_is_larger_than_the_memory_is_tried_all_the_same():
+    assert results([evolve(work("math:sqrt", 4), memory=2**60)], TWO) == {0: 2.0}
+
+
+def test_units_that_fit_run_side_by_side_without_a_word():
+    run = NotedRun()
+    works = [evolve(work("time:sleep", 0.5), memory=1000) for _ in range(2)]
+    assert dict(execute(works, TWO, run)) == {0: None, 1: None}
+    assert run.log.events == []
