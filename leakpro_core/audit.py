@@ -78,6 +78,7 @@ def run(
             plan, plugins, loaded, cast, valid, played, store, started=started, clock=clock
         )
         store.write_report(report)
+        store.seal()
         log.info("finished", word=report.word.value)
     return report
 

@@ -71,11 +71,13 @@ def audit(plan: Path, out: Path | None, registry: Path | None) -> int:
 @click.argument("plan", metavar="PLAN.toml", type=click.Path(path_type=Path))
 @_REGISTRY
 def check(plan: Path, registry: Path | None) -> None:
-    """Validate a plan and its files; say what an audit can resolve and will play."""
+    """Validate a plan and its files; say what an audit can resolve, will play and will cost."""
     from leakpro_core.outlook import outlook
+    from leakpro_core.vetting import for_workers
 
     resolved, plugins = _resolved(plan, registry)
-    _print(outlook(resolved))
+    with _terminable():
+        _print(outlook(resolved, for_workers(plugins)))
     _warn(str(problem) for problem in plugins.problems)
 
 

@@ -31,20 +31,44 @@ def progress(console: Console) -> Iterator[Tell]:
 
         yield say
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
-        task = bars.add_task("loading", total=None)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("loading", total=None, pace="")
 
         def tell(event: Mapping[str, object]) -> None:
             match event:
-                case {"event": "training", "units": int(units), "known": int(known)}:
-                    total = units + known
-                    bars.update(task, description="training", total=total, completed=known)
-                case {"event": "trained", "finished": int(finished)}:
-                    bars.update(task, completed=finished)
+                case {"event": "training", "models": int(models), "known": int(known)}:
+                    bars.update(task, description="training", total=models, completed=known)
+                case {"event": "trained", "models": int(models)}:
+                    bars.update(task, completed=models, pace=_pace(event))
                 case {"event": "attacking", "attack": attack, "number": int(n), "of": int(of)}:
-                    bars.update(task, description=f"attack {attack}", total=of, completed=n)
+                    bars.update(
+                        task, description=f"attack {attack}", total=of, completed=n, pace=""
+                    )
                 case _:
                     bars.update(task, description=str(event.get("event")))
 
         yield tell
+
+
+def _pace(event: Mapping[str, object]) -> str:
+    """Return how fast models come and how long the rest may take."""
+    match event:
+        case {"models_per_minute": float(rate), "seconds_left": float(left)}:
+            return f"{rate:.3g} models/min, {duration(left)} left"
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words that a person would use: ``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -3,6 +3,7 @@
 All are frozen and validated on construction; their arrays are made read-only.
 """
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -171,17 +172,22 @@ class Choice:
     threads: int = field(default=1, validator=validators.ge(1))
 
 
+def _measured(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
 @frozen(kw_only=True)
 class Trial:
     """What a trainer's timed trial found, on the machine that is to train.
 
-    seconds: wall time that one whole model costs within a cohort of ``choice.width``;
-    overhead: seconds once a unit (compilation, say); memory: bytes that a unit takes at its peak
-    beside the records, 0 where not measured; notes: sentences for the log (what was not possible).
+    seconds: wall time that one whole model costs within a cohort of ``choice.width``, None (or
+    NaN) where not measured; overhead: seconds once a unit (compilation, say); memory: bytes that a
+    unit takes at its peak beside the records, 0 where not measured; notes: sentences for the log
+    (what was not possible).
     """
 
     choice: Choice
-    seconds: float = field(default=float("nan"))
+    seconds: float | None = field(default=None, converter=_measured)
     overhead: float = 0.0
     memory: int = 0
     notes: tuple[str, ...] = ()

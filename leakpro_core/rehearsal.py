@@ -6,22 +6,31 @@ from pathlib import Path
 import numpy as np
 from attrs import evolve, frozen
 
-from leakpro_core.arrays import AnyArray, Singles
+from leakpro_core.arrays import AnyArray, Ints, Singles
 from leakpro_core.controls.canaries import plant
 from leakpro_core.controls.design import pairs
 from leakpro_core.data import load as load_data
 from leakpro_core.errors import BadArray, BadValue, MissingKey, NotAFactory
+from leakpro_core.observing import Wanted, observe
 from leakpro_core.offers import Access
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Queryable, Recorded
-from leakpro_core.records import Population, Release, ShadowOutputs, Signals, Target
+from leakpro_core.records import (
+    Population,
+    Release,
+    ShadowOutputs,
+    ShadowPlan,
+    Signals,
+    Target,
+)
 from leakpro_core.references import resolve
 from leakpro_core.scene import Cast
 from leakpro_core.seeds import spawn
 from leakpro_core.shadows import draw
 from leakpro_core.signals import derive, stack, take
 from leakpro_core.store import Store
-from leakpro_core.training import RunOf, Wanted, observe, together, train
+from leakpro_core.training import Trained, course, together, train
+from leakpro_core.units import RunOf
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting
 
@@ -134,6 +143,7 @@ def wanted(plan: Plan) -> Wanted:
         lenses=tuple(lenses),
         temperatures=tuple(sorted(temperatures | {1.0})),
         keep_outputs=any(a.offered.offer.raw_outputs for a in plan.attacks),
+        keep_weights=any(a.offered.offer.shadow_access == "models" for a in plan.attacks),
     )
 
 
@@ -154,6 +164,17 @@ def rehearse(plan: Plan, loaded: Loaded, store: Store, vetting: Vetting | None, 
     )
 
 
+def drawn(plan: Plan, loaded: Loaded) -> tuple[ShadowPlan, list[Ints]]:
+    """Return who trains on what: the design, and for each model the rows that it trains on."""
+    return draw(
+        loaded.population,
+        targets=loaded.release.targets,
+        count=0 if plan.shadows is None else plan.shadows.count,
+        pool="candidates" if plan.shadows is None else plan.shadows.pool,
+        seed=spawn(plan.seed, "shadows"),
+    )
+
+
 def _trained(
     plan: Plan,
     loaded: Loaded,
@@ -162,27 +183,28 @@ def _trained(
     vetting: Vetting | None,
     log: Log,
 ) -> Cast:
-    if plan.shadows is None:
-        raise ValueError("shadows are checked where the target is loaded")
     people, targets = loaded.population, loaded.release.targets
-    design, rows = draw(
-        people,
-        targets=targets,
-        count=plan.shadows.count,
-        pool=plan.shadows.pool,
-        seed=spawn(plan.seed, "shadows"),
-    )
-    all_models = train(
-        plan, people, rows, signals, store, architecture=None, vetting=vetting, log=log
-    )
+    design, rows = drawn(plan, loaded)
+    with course(plan, people, rows, signals, architecture=None, vetting=vetting) as planned:
+        trained = train(planned, store, log)
     return Cast(
         population=people,
         members=design.trained_on[:targets],
         released=None,
-        targets={lens: take(s, slice(targets)) for lens, s in all_models.items()},
-        shadows={lens: take(s, slice(targets, None)) for lens, s in all_models.items()},
+        targets={lens: _models(s, slice(targets)) for lens, s in trained.signals.items()},
+        shadows={lens: _models(s, slice(targets, None)) for lens, s in trained.signals.items()},
         trained_on=design.trained_on[targets:],
         pair=design.pair[targets:],
+        weights={name: values[targets:] for name, values in trained.weights.items()},
+    )
+
+
+def _models(signals: Signals, models: slice) -> Signals:
+    """Return views of the signals of some models."""
+    return Signals(
+        margin=signals.margin[models],
+        log_p={t: values[models] for t, values in signals.log_p.items()},
+        outputs=None if signals.outputs is None else signals.outputs[models],
     )
 
 
@@ -205,45 +227,35 @@ def _queried(
         return handle.query(block)[None]
 
     targets = {
-        lens: stack(
-            observe(
-                query,
-                1,
-                records,
-                labels,
-                people.classes,
-                lens,
-                signals,
-                what=["the target"],
-                kind=target.outputs,
-            )
+        lens: observe(
+            query,
+            1,
+            records,
+            labels,
+            people.classes,
+            lens,
+            signals,
+            what=["the target"],
+            kind=target.outputs,
         )
         for lens in signals.lenses
     }
-    count = 0 if plan.shadows is None else plan.shadows.count
-    pool = "candidates" if plan.shadows is None else plan.shadows.pool
-    design, rows = draw(people, targets=0, count=count, pool=pool, seed=spawn(plan.seed, "shadows"))
-    if count:
-        shadows = train(
-            plan,
-            people,
-            rows,
-            signals,
-            store,
-            architecture=target.architecture,
-            vetting=vetting,
-            log=log,
-        )
-    else:
-        shadows = {lens: take(s, slice(0)) for lens, s in targets.items()}
+    design, rows = drawn(plan, loaded)
+    trained = Trained(signals={lens: take(s, slice(0)) for lens, s in targets.items()}, weights={})
+    if rows:
+        with course(
+            plan, people, rows, signals, architecture=target.architecture, vetting=vetting
+        ) as planned:
+            trained = train(planned, store, log)
     return Cast(
         population=people,
         members=people.members[None],
         released=target,
         targets=targets,
-        shadows=shadows,
+        shadows=trained.signals,
         trained_on=design.trained_on,
         pair=design.pair,
+        weights=trained.weights,
     )
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
-from leakpro_core.arrays import Bools, Floats, Ints, array
+from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
 from leakpro_core.offers import Access
 from leakpro_core.plan import Adversary, ChosenAttack
 from leakpro_core.protocols import Log, Recorded
@@ -20,7 +20,8 @@ class Cast:
 
     members: bool ``[targets, n]``; targets: ``[targets, n + auxiliary, queries]``;
     shadows: ``[models, n + auxiliary, queries]``, only the first n where the auxiliary records'
-    shadow outputs are unknown; trained_on: bool ``[models, n]``; pair: int64 ``[models]``.
+    shadow outputs are unknown; trained_on: bool ``[models, n]``; pair: int64 ``[models]``;
+    weights: parameters of the shadows ``[models, ...]`` by name, kept where an attack asks.
     """
 
     population: Population
@@ -30,6 +31,7 @@ class Cast:
     shadows: Mapping[Lens, Signals]
     trained_on: Bools = array(np.bool_)
     pair: Ints = array(np.int64)
+    weights: Mapping[str, AnyArray] = field(factory=dict, repr=False)
 
     @property
     def candidates(self) -> int:

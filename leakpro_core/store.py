@@ -1,62 +1,27 @@
-"""The run folder: plan.json, signals/, evidence/, report.json, log.jsonl.
+"""The run folder: plan.json, signals/, evidence/, report.json, SHA256SUMS, log.jsonl.
 
 Signals are content-addressed: a file's name is the SHA-256 of its bytes, so a damaged file is
-noticed. Everything is written to a temporary name and renamed into place.
+noticed. SHA256SUMS is written last: a run is finished when every file that it lists is there and
+whole. Everything is written to a temporary name and renamed into place.
 """
 
 import hashlib
-import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cattrs
 import numpy as np
 from attrs import fields, frozen
 
 from leakpro_core.arrays import AnyArray
-from leakpro_core.errors import CannotWrite, DamagedFile, MissingFile, RunFolderTaken
-from leakpro_core.records import Arm, Evidence
+from leakpro_core.errors import DamagedFile, MissingFile, RunFolderTaken
+from leakpro_core.files import load_array, sha256, sweep, write_atomic
+from leakpro_core.records import Arm, Evidence, Trial
 from leakpro_core.report import RiskReport, from_json, to_json
 
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` never holds a part of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CannotWrite(
-            f"file {path}",
-            found=error.strerror or str(error),
-            fix="Free space and give the same command again: what is finished is kept.",
-        ) from error
-
-
-def save_array(folder: Path, values: AnyArray) -> str:
-    """Write an array into ``folder`` under the SHA-256 of the file's bytes; return that name."""
-    buffer = io.BytesIO()
-    np.save(buffer, values, allow_pickle=False)
-    data = buffer.getvalue()
-    name = hashlib.sha256(data).hexdigest()
-    # Even where the file is there already: it may be damaged, and is whole afterwards.
-    write_atomic(folder / f"{name}.npy", data)
-    return name
-
-
-def load_array(folder: Path, name: str) -> AnyArray:
-    """Return an array that ``save_array`` wrote; ``DamagedFile`` if its bytes changed."""
-    path = folder / f"{name}.npy"
-    data = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(data).hexdigest() != name:
-        raise DamagedFile(
-            f"file {path}", expected=f"SHA-256 {name[:12]}…", fix="Give the same command again."
-        )
-    result: AnyArray = np.load(io.BytesIO(data), allow_pickle=False)
-    return result
+SUMS = "SHA256SUMS"
 
 
 def evidence_hash(evidence: Evidence) -> str:
@@ -105,14 +70,37 @@ class Store:
                 fix="Choose another --out.",
             ) from error
         store = cls(folder)
+        for place in (folder, store.signals, folder / "evidence"):
+            sweep(place)
         if not path.exists():
-            write_atomic(path, (json.dumps(plan, indent=2) + "\n").encode())
+            _write_json(path, plan)
         return store
 
     @property
     def signals(self) -> Path:
         """The folder of the signals."""
         return self.folder / "signals"
+
+    def settled(self) -> Trial | None:
+        """Return how cohorts are trained, as ``plan.json`` says; None where nothing is settled."""
+        path = self.folder / "plan.json"
+        found = json.loads(path.read_bytes()).get("training")
+        if found is None:
+            return None
+        try:
+            return cattrs.Converter(forbid_extra_keys=True).structure(found, Trial)
+        except Exception as error:  # cattrs gathers errors of many classes
+            raise DamagedFile(
+                f"file {path}",
+                found="a training table that LeakPro did not write",
+                fix="Choose another --out, or delete the folder.",
+            ) from error
+
+    def settle(self, trial: Trial) -> None:
+        """Write into ``plan.json`` how cohorts are trained, before the first of them is."""
+        path = self.folder / "plan.json"
+        plan = json.loads(path.read_bytes())
+        _write_json(path, plan | {"training": cattrs.unstructure(trial)})
 
     def recall(self, key: str) -> dict[str, str] | None:
         """Return the names noted under ``key`` if every file of them is there and undamaged."""
@@ -123,11 +111,14 @@ class Store:
             names = json.loads(path.read_bytes())
             if not isinstance(names, dict):
                 return None
-            for name in names.values():
-                load_array(self.signals, name)
-        except (ValueError, DamagedFile):
+        except ValueError:
             return None
-        return names
+        whole = all(sha256(self.signals / f"{name}.npy") == name for name in names.values())
+        return names if whole else None
+
+    def array(self, name: str) -> AnyArray:
+        """Return an array of the signals, memory-mapped; ``recall`` or this run verified it."""
+        return load_array(self.signals, name, verify=False)
 
     def note(self, key: str, names: Mapping[str, str]) -> None:
         """Note that the unit ``key`` is finished and which files hold its signals."""
@@ -164,9 +155,34 @@ class Store:
         write_atomic(path, to_json(report).encode())
         return path
 
+    def seal(self) -> None:
+        """Write SHA256SUMS, as ``sha256sum --check`` reads it: the run is finished."""
+        files = [self.folder / "plan.json", self.folder / "report.json"]
+        files += sorted((self.folder / "evidence").glob("*.parquet"))
+        lines = [f"{sha256(file)}  {file.relative_to(self.folder)}\n" for file in files]
+        write_atomic(self.folder / SUMS, "".join(lines).encode())
+
     def finished(self) -> RiskReport | None:
-        """Return the report of a finished run."""
-        return read_report(self.folder) if (self.folder / "report.json").exists() else None
+        """Return the report of a finished run; None where it is not, or a file was damaged."""
+        sums = self.folder / SUMS
+        if not sums.exists() or damaged(self.folder) is not None:
+            sums.unlink(missing_ok=True)
+            return None
+        return read_report(self.folder)
+
+
+def damaged(folder: Path) -> str | None:
+    """Return the first file of a finished run that is missing or not what SHA256SUMS says."""
+    lines = (folder / SUMS).read_text("utf-8", errors="replace").splitlines()
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        if sha256(folder / name) != digest:
+            return name
+    return None if lines else SUMS
+
+
+def _write_json(path: Path, plan: Mapping[str, object]) -> None:
+    write_atomic(path, (json.dumps(plan, indent=2) + "\n").encode())
 
 
 def _other(path: Path, plan: Mapping[str, object]) -> str:
@@ -219,5 +235,12 @@ def read_report(folder: Path) -> RiskReport:
             f"no report in {folder}",
             expected="a run folder with a report.json",
             fix="Run leakpro audit first.",
+        )
+    bad = damaged(folder) if (folder / SUMS).is_file() else None
+    if bad is not None:
+        raise DamagedFile(
+            f"file {folder / bad}",
+            expected=f"the SHA-256 that {SUMS} notes",
+            fix="Run leakpro audit again: it makes anew what is damaged.",
         )
     return from_json(path.read_bytes(), str(path))

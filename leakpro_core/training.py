@@ -2,242 +2,161 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import structlog
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from leakpro_core.arrays import AnyArray, Ints, Singles
-from leakpro_core.errors import BadRecord, NotAFactory, TrainingFailed
-from leakpro_core.inputs import first_unfinite
+from leakpro_core.arrays import AnyArray, Ints
+from leakpro_core.files import sha256
+from leakpro_core.observing import Wanted, signals_of
 from leakpro_core.plan import Plan
-from leakpro_core.protocols import Cohort, Log
-from leakpro_core.records import Population, Signals, TrainingSet, TrainingUnit
+from leakpro_core.protocols import Log
+from leakpro_core.records import Choice, Population, Signals, TrainingUnit, Trial
 from leakpro_core.references import ImportPath, resolve
 from leakpro_core.seeds import spawn
-from leakpro_core.signals import check_scale, derive, stack
-from leakpro_core.store import Store, load_array
+from leakpro_core.spill import empty
+from leakpro_core.store import Store
+from leakpro_core.units import RunOf, TrainingJob
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting, Work
 
-UNIT = 4
-"""Models per unit of work. Each model has a seed of its own, so this changes no result."""
-
-_BLOCK = 4096
-"""Records per query of a model."""
+WEIGHTS = "weights/"
+"""Before the name of a parameter, among the arrays that are kept of a unit."""
 
 
 @frozen(kw_only=True)
-class Wanted:
-    """Which signals are derived of every model."""
+class Course:
+    """What is to be trained, on files that every unit reads.
 
-    lenses: tuple[Lens, ...]
-    temperatures: tuple[float, ...]
-    keep_outputs: bool
+    rows: for each model the row numbers of candidates, then auxiliary records, that it trains on;
+    architecture: import path of the target's model; folder: holds the records for a while.
+    """
 
-
-@frozen(kw_only=True)
-class RunOf:
-    """The run that a function behind an offer is given (see ``protocols.Run``)."""
-
-    seed: int
-    scratch: Path
-    log: Log = field(repr=False)
-
-
-@frozen(kw_only=True)
-class TrainingJob:
-    """One unit of work. scratch: the caller's, if this is its machine."""
-
-    trainer: str
-    unit: TrainingUnit
+    plan: Plan
+    rows: tuple[Ints, ...]
+    wanted: Wanted
     classes: int
     modality: str
-    wanted: Wanted
-    seed: int
-    scratch: Path
+    architecture: ImportPath | None
+    vetting: Vetting | None
+    folder: Path
+
+    @property
+    def data(self) -> tuple[Path, Path]:
+        """The files of records and labels."""
+        return self.folder / "records.npy", self.folder / "labels.npy"
 
 
-def train_unit(job: TrainingJob, records: AnyArray, labels: Ints) -> dict[str, AnyArray]:
-    """Train one cohort and derive its signals; runs in a worker. Returns them by "lens/array"."""
-    data = TrainingSet(records=records, labels=labels, classes=job.classes, modality=job.modality)
-    # Below the parent's folder, which the parent deletes even where this worker is stopped.
-    home = job.scratch if job.scratch.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=home) as scratch:
-        log = structlog.wrap_logger(structlog.ReturnLogger())
-        run = RunOf(seed=job.seed, scratch=Path(scratch), log=log)
-        cohort = resolve(job.trainer)(data, job.unit, run)
-        found = {}
-        for number, lens in enumerate(job.wanted.lenses):
-            models = _observed(cohort, job, data, lens)
-            for name, values in _arrays(stack(models)).items():
-                found[f"{number}/{name}"] = values
-    return found
+@frozen(kw_only=True)
+class Trained:
+    """What is kept of all models, by model number: signals by lens; weights by name, if asked."""
+
+    signals: Mapping[Lens, Signals]
+    weights: Mapping[str, AnyArray]
 
 
-def _observed(cohort: Cohort, job: TrainingJob, data: TrainingSet, lens: Lens) -> list[Signals]:
-    try:
-        return observe(
-            cohort.query,
-            len(job.unit.models),
-            data.records,
-            data.labels,
-            data.classes,
-            lens,
-            job.wanted,
-            what=[f"model {m}" for m in job.unit.models],
-            fix="Leave the softmax or sigmoid out of the module: it is trained on its logits.",
-        )
-    except BadRecord as error:
-        raise TrainingFailed(
-            error.what,
-            found=error.found,
-            expected=error.expected,
-            fix="Its training diverged: lower the learning rate, or scale the records.",
-        ) from error
-
-
-def observe(
-    query: Callable[[AnyArray], Singles],
-    models: int,
-    records: AnyArray,
-    labels: Ints,
-    classes: int,
-    lens: Lens,
-    wanted: Wanted,
-    *,
-    what: Sequence[str],
-    kind: str = "logits",
-    fix: str = "",
-) -> list[Signals]:
-    """Return the signals of ``models`` models on all records, in record blocks.
-
-    query: records ``[n, ...]`` -> outputs ``[models, n, classes]`` of that ``kind``.
-    fix: what to do where they are of the other kind.
-    """
-    probes = resolve(lens.probes) if lens.probes else None
-    blocks = []
-    for start in range(0, len(records), _BLOCK):
-        block = np.asarray(records[start : start + _BLOCK])
-        asked = block[:, None] if probes is None else probes(block)
-        answers = query(asked.reshape(-1, *asked.shape[2:]))
-        _check_shape(answers, (models, asked.shape[0] * asked.shape[1]), classes, what[0])
-        for name, model in zip(what, answers, strict=True):
-            _check_finite(model, name, start, asked.shape[1])
-            if start == 0:
-                check_scale(model[:, None], f"outputs of {name}", kind, fix)
-        shown, shown_kind = lens.show(answers, kind)
-        blocks.append(shown.reshape(models, *asked.shape[:2], -1))
-    outputs = np.concatenate(blocks, axis=1)
-    return [
-        derive(
-            outputs[m],
-            labels,
-            wanted.temperatures,
-            kind=shown_kind,
-            keep=wanted.keep_outputs,
-            what=what[m],
-        )
-        for m in range(models)
-    ]
-
-
-def _check_shape(answers: Singles, expected: tuple[int, int], classes: int, what: str) -> None:
-    # A model may know classes that no record here has; fewer than the labels it may not.
-    wide = answers.ndim == 3 and (
-        answers.shape[2] >= classes or (classes == 2 and answers.shape[2] == 1)
-    )
-    if answers.shape[:2] != expected or not wide:
-        raise NotAFactory(
-            f"outputs of {what}",
-            found=f"{' x '.join(map(str, answers.shape[1:]))} for {expected[1]} records",
-            expected=f"{expected[1]} x {classes}, for the highest label is {classes - 1}",
-            fix="Number the labels from 0, and give the model an output for each class "
-            "(or one logit for two).",
-        )
-
-
-def _check_finite(answers: Singles, what: str, start: int, queries: int) -> None:
-    # Before the lens: the likeliest label of NaN looks like any other.
-    row = first_unfinite(answers)
-    if row is not None:
-        raise BadRecord(
-            f"output of {what} for record {start + row // queries}",
-            found="NaN or an infinite value",
-            expected="finite numbers",
-            fix="Mend the model or leave the record out.",
-        )
-
-
-def train(
+@contextmanager
+def course(
     plan: Plan,
     population: Population,
-    rows: list[Ints],
+    rows: Sequence[Ints],
     wanted: Wanted,
-    store: Store,
     *,
     architecture: ImportPath | None,
     vetting: Vetting | None,
-    log: Log,
-) -> dict[Lens, Signals]:
-    """Return signals ``[models, candidates + auxiliary, queries]`` of all models, by lens.
-
-    What an earlier run of the same plan finished is not trained again.
-    """
+) -> Iterator[Course]:
+    """Yield the course, its records written where workers can map them."""
     if plan.shadows is None or population.records is None:
         raise ValueError("shadows and records are checked before training")
     with tempfile.TemporaryDirectory(prefix="leakpro-") as name:
-        folder = Path(name)
+        made = Course(
+            plan=plan,
+            rows=tuple(rows),
+            wanted=wanted,
+            classes=population.classes,
+            modality=population.modality,
+            architecture=architecture,
+            vetting=vetting,
+            folder=Path(name),
+        )
         records, labels = together(population)
-        np.save(folder / "records.npy", records)
-        np.save(folder / "labels.npy", labels)
-        done: dict[int, dict[str, str]] = {}
-        works, numbers, keys = [], [], []
-        for number, models in enumerate(_units(len(rows))):
-            job = TrainingJob(
-                trainer=plan.shadows.offered.offer.ref,
-                unit=TrainingUnit(
-                    models=models,
-                    rows=tuple(rows[m] for m in models),
-                    seeds=tuple(spawn(plan.seed, "model", m) for m in models),
-                    options=plan.shadows.options,
-                    architecture=architecture,
-                ),
-                classes=population.classes,
-                modality=population.modality,
-                wanted=wanted,
-                seed=spawn(plan.seed, "unit", number),
-                scratch=folder,
-            )
-            key = _key(job, records, labels)
-            known = store.recall(key)
-            if known is None:
-                works.append(
-                    Work(
-                        ref="leakpro_core.training:train_unit",
-                        arguments=(job,),
-                        data=(folder / "records.npy", folder / "labels.npy"),
-                        results=store.signals,
-                        vetting=vetting,
-                    )
-                )
-                numbers.append(number)
-                keys.append(key)
-            else:
-                done[number] = known
-        log.info("training", models=len(rows), units=len(works), known=len(done))
-        run = RunOf(seed=spawn(plan.seed, "executor"), scratch=folder, log=log)
-        execute = resolve(plan.executor.offered.offer.ref)
-        for position, names in execute(works, plan.executor.options, run):
-            store.note(keys[position], names)
-            done[numbers[position]] = names
-            log.info("trained", unit=numbers[position], finished=len(done))
-    return {
-        lens: _read(store, [done[i] for i in sorted(done)], number)
-        for number, lens in enumerate(wanted.lenses)
-    }
+        for path, values in zip(made.data, (records, labels), strict=True):
+            np.save(path, values)
+        yield made
+
+
+def try_out(course: Course, log: Log) -> Trial:
+    """Let the trainer find out on a worker how cohorts are best trained here."""
+    shadows = course.plan.shadows
+    assert shadows is not None
+    if shadows.offered.offer.trial is None:
+        return Trial(choice=Choice())
+    most = -(-len(course.rows) // slots(course.plan))
+    models = max(divide(course.rows, most), key=len)
+    log.info("trying out", models=len(models))
+    job = _job(course, models, Choice(), shadows.offered.offer.trial, ("trial",))
+    work = _work(course, "leakpro_core.units:try_unit", job)
+    ((_, trial),) = _execute(course, [work], log)
+    assert isinstance(trial, Trial)
+    for note in trial.notes:
+        log.warning("trial", note=note)
+    return trial
+
+
+def train(course: Course, store: Store, log: Log) -> Trained:
+    """Train all models and return what is kept of them.
+
+    How is settled once, in the run folder, by a trial unless an earlier run settled it. What an
+    earlier run of the same plan finished is not trained again.
+    """
+    trial = store.settled()
+    if trial is None:
+        trial = try_out(course, log)
+        store.settle(trial)
+    units = divide(course.rows, trial.choice.width)
+    shadows = course.plan.shadows
+    assert shadows is not None
+    digests = [sha256(path) for path in course.data]
+    done: dict[int, dict[str, str]] = {}
+    works, numbers, keys = [], [], []
+    for number, models in enumerate(units):
+        job = _job(course, models, trial.choice, shadows.offered.offer.ref, ("unit", number))
+        key = _key(job, digests)
+        known = store.recall(key)
+        if known is not None:
+            done[number] = known
+            continue
+        work = _work(course, "leakpro_core.units:train_unit", job)
+        works.append(evolve(work, results=store.signals, memory=trial.memory))
+        numbers.append(number)
+        keys.append(key)
+    progress = _Progress(units, done, log)
+    for position, names in _execute(course, works, log):
+        assert isinstance(names, dict)
+        store.note(keys[position], names)
+        done[numbers[position]] = names
+        progress.tell(numbers[position])
+    return _gather(course.wanted, units, done, store)
+
+
+def divide(rows: Sequence[Ints], width: int) -> list[tuple[int, ...]]:
+    """Return units of at most ``width`` models: as even as can be, equal numbers of rows together.
+
+    Models with equally many rows take the same steps, so they can be trained as one.
+    """
+    order = np.argsort([len(each) for each in rows], kind="stable")
+    count = -(-len(rows) // width)
+    return [tuple(int(m) for m in part) for part in np.array_split(order, count) if part.size]
+
+
+def slots(plan: Plan) -> int:
+    """Return how many units the plan's executor runs at once."""
+    ref = plan.executor.offered.offer.slots
+    return 1 if ref is None else max(1, int(resolve(ref)(plan.executor.options)))
 
 
 def together(population: Population) -> tuple[AnyArray, Ints]:
@@ -247,45 +166,104 @@ def together(population: Population) -> tuple[AnyArray, Ints]:
         raise ValueError("records are checked before training")
     if auxiliary is None or auxiliary.records is None:
         return records, population.labels
-    return (
-        np.concatenate([records, auxiliary.records]),
-        np.concatenate([population.labels, auxiliary.labels]),
+    n, more = len(records), len(auxiliary.records)
+    whole = empty((n + more, *records.shape[1:]), records.dtype)
+    whole[:n], whole[n:] = records, auxiliary.records
+    return whole, np.concatenate([population.labels, auxiliary.labels])
+
+
+class _Progress:
+    """Tells how many models are done, how fast they come and how long it may still take."""
+
+    def __init__(self, units: Sequence[tuple[int, ...]], done: Mapping[int, object], log: Log):
+        self._units, self._log, self._since = units, log, time.monotonic()
+        self._models = sum(map(len, units))
+        self._known = self._finished = sum(len(units[number]) for number in done)
+        log.info("training", models=self._models, known=self._known, units=len(units))
+
+    def tell(self, unit: int) -> None:
+        self._finished += len(self._units[unit])
+        seconds = time.monotonic() - self._since
+        pace = seconds / (self._finished - self._known)
+        self._log.info(
+            "trained",
+            unit=unit,
+            models=self._finished,
+            of=self._models,
+            models_per_minute=round(60.0 / pace, 2) if pace else None,
+            seconds_left=round(pace * (self._models - self._finished), 1),
+        )
+
+
+def _job(
+    course: Course,
+    models: tuple[int, ...],
+    choice: Choice,
+    ref: str,
+    purpose: tuple[str | int, ...],
+) -> TrainingJob:
+    plan = course.plan
+    assert plan.shadows is not None
+    return TrainingJob(
+        ref=ref,
+        unit=TrainingUnit(
+            models=models,
+            rows=tuple(course.rows[m] for m in models),
+            seeds=tuple(spawn(plan.seed, "model", m) for m in models),
+            options=plan.shadows.options,
+            architecture=course.architecture,
+            choice=choice,
+        ),
+        classes=course.classes,
+        modality=course.modality,
+        wanted=course.wanted,
+        seed=spawn(plan.seed, *purpose),
+        scratch=course.folder,
     )
 
 
-def _units(models: int) -> Iterator[tuple[int, ...]]:
-    for start in range(0, models, UNIT):
-        yield tuple(range(start, min(models, start + UNIT)))
+def _work(course: Course, ref: str, job: TrainingJob) -> Work:
+    return Work(ref=ref, arguments=(job,), data=course.data, vetting=course.vetting)
 
 
-def _key(job: TrainingJob, records: AnyArray, labels: Ints) -> str:
+def _execute(course: Course, works: list[Work], log: Log) -> Iterator[tuple[int, object]]:
+    executor = course.plan.executor
+    run = RunOf(seed=spawn(course.plan.seed, "executor"), scratch=course.folder, log=log)
+    yield from resolve(executor.offered.offer.ref)(works, executor.options, run)
+
+
+def _key(job: TrainingJob, digests: Sequence[str]) -> str:
     """Return what a unit's signals depend on, as a hash; paths of this run are no part of it."""
-    digest = hashlib.sha256()
-    same = evolve(job, scratch=Path())
-    digest.update(repr(same).encode())
+    digest = hashlib.sha256(repr(evolve(job, scratch=Path())).encode())
     for rows in job.unit.rows:
         digest.update(rows.tobytes())
-    digest.update(hashlib.sha256(np.ascontiguousarray(records).tobytes()).digest())
-    digest.update(labels.tobytes())
+    digest.update(" ".join(digests).encode())
     return digest.hexdigest()[:24]
 
 
-def _arrays(signals: Signals) -> dict[str, AnyArray]:
-    named: dict[str, AnyArray] = {"margin": signals.margin}
-    named |= {f"log_p@{t}": values for t, values in signals.log_p.items()}
-    if signals.outputs is not None:
-        named["outputs"] = signals.outputs
-    return named
+def _gather(
+    wanted: Wanted,
+    units: Sequence[tuple[int, ...]],
+    done: Mapping[int, Mapping[str, str]],
+    store: Store,
+) -> Trained:
+    """Put the arrays of all units together, model by model."""
+    models = sum(map(len, units))
+    whole: dict[str, AnyArray] = {}
+    for number, unit in enumerate(units):
+        for name, file in done[number].items():
+            values = store.array(file)
+            if name not in whole:
+                whole[name] = empty((models, *values.shape[1:]), values.dtype)
+            for model, part in zip(unit, values, strict=True):
+                whole[name][model] = part
 
+    def named(prefix: str) -> dict[str, AnyArray]:
+        return {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
 
-def _read(store: Store, units: list[dict[str, str]], lens: int) -> Signals:
-    def whole(name: str) -> AnyArray:
-        return np.concatenate([load_array(store.signals, u[f"{lens}/{name}"]) for u in units])
-
-    prefix = f"{lens}/log_p@"
-    temperatures = [key.removeprefix(prefix) for key in units[0] if key.startswith(prefix)]
-    return Signals(
-        margin=whole("margin"),
-        log_p={float(t): whole(f"log_p@{t}") for t in temperatures},
-        outputs=whole("outputs") if f"{lens}/outputs" in units[0] else None,
+    return Trained(
+        signals={
+            lens: signals_of(named(f"{number}/")) for number, lens in enumerate(wanted.lenses)
+        },
+        weights=named(WEIGHTS),
     )

@@ -70,7 +70,7 @@ def keep(work: Work, result: object) -> object:
     """Save the arrays of a result where ``work.results`` says; run where that folder is."""
     if work.results is None:
         return result
-    from leakpro_core.store import save_array
+    from leakpro_core.files import save_array
 
     assert isinstance(result, Mapping)
     return {name: save_array(work.results, values) for name, values in result.items()}

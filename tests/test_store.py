@@ -5,15 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from leakpro_core.errors import CannotWrite, DamagedFile, MissingFile, RunFolderTaken
+from leakpro_core.files import load_array, save_array, write_atomic
 from leakpro_core.records import Evidence
-from leakpro_core.store import (
-    Store,
-    evidence_hash,
-    load_array,
-    read_report,
-    save_array,
-    write_atomic,
-)
+from leakpro_core.store import Store, evidence_hash, read_report
 
 
 def evidence(claim: list[float]) -> Evidence:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from leakpro_core.errors import BadArray, BadRecord, NotAFactory, TrainingFailed
+from leakpro_core.observing import Wanted, observe
 from leakpro_core.offers import Access
 from leakpro_core.records import Signals, TrainingUnit
-from leakpro_core.training import TrainingJob, Wanted, observe, train_unit
+from leakpro_core.units import TrainingJob, train_unit
 from leakpro_core.view import Lens
 
 N = 60
@@ -29,11 +30,11 @@ def asked(
     labels = LABELS % classes
     return observe(
         lambda _: answers, 1, RECORDS, labels, classes, lens, WANTED, what=["model 5"], kind=kind
-    )[0]
+    )
 
 
 def test_logits_are_taken() -> None:
-    assert asked(LOGITS).margin.shape == (N, 1)
+    assert asked(LOGITS).margin.shape == (1, N, 1)
 
 
 @pytest.mark.parametrize(("answers", "classes"), [(PROBABILITIES, 3), (SINGLE, 2)])
@@ -70,7 +71,7 @@ def test_a_model_that_diverged_failed_in_its_training(tmp_path: Path, monkeypatc
     module.train = lambda data, unit, run: Cohort()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "diverging", module)
     job = TrainingJob(
-        trainer="diverging:train",
+        ref="diverging:train",
         unit=TrainingUnit(models=(2,), rows=(np.arange(9),), seeds=(1,), options=None),
         classes=3,
         modality="tabular",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from leakpro_core.files import write_atomic
 from leakpro_core.report import RiskReport, to_json
-from leakpro_core.store import write_atomic
 
 
 def render(report: RiskReport, folder: Path, options: None) -> tuple[Path, ...]:

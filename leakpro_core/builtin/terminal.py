@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from leakpro_core.files import write_atomic
 from leakpro_core.records import Estimate
 from leakpro_core.report import AttackResult, Point, RiskReport
-from leakpro_core.store import write_atomic
 from leakpro_core.wording import printable
 
 WIDTH = 100

@@ -8,6 +8,7 @@ import pytest
 from conftest import recorded
 
 from leakpro_core.cli import main
+from leakpro_core.store import damaged
 
 Plan = Callable[..., Path]
 
@@ -27,12 +28,40 @@ def test_the_same_plan_gives_the_same_evidence(plan: Plan, tmp_path: Path) -> No
 def test_a_finished_run_is_read_back_and_not_computed(plan: Plan, tmp_path: Path) -> None:
     path, out = plan(recorded(300)), tmp_path / "run"
     first = main(["audit", str(path), "--out", str(out)])
-    before = (out / "report.json").read_bytes()
-    evidence = out / "evidence" / "ratio.parquet"
-    evidence.unlink()
+    before = (out / "report.json").read_bytes()  # has the time of the run in it
     assert first == main(["audit", str(path), "--out", str(out)])
     assert before == (out / "report.json").read_bytes()
-    assert not evidence.exists()
+
+
+@pytest.mark.parametrize("part", ["report.json", "evidence/ratio.parquet", "SHA256SUMS"])
+@pytest.mark.parametrize("damage", ["gone", "cut short", "changed"])
+def test_what_was_damaged_after_a_run_is_made_anew(
+    plan: Plan, tmp_path: Path, part: str, damage: str
+) -> None:
+    path, out = plan(recorded(100)), tmp_path / "run"
+    main(["audit", str(path), "--out", str(out)])
+    before, file = hashes(out), out / part
+    content = file.read_bytes()
+    half = len(content) // 2
+    file.write_bytes(content[:half] if damage == "cut short" else content[:half] + b"x")
+    if damage == "changed":
+        file.write_bytes(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
+    if damage == "gone":
+        file.unlink()
+    main(["audit", str(path), "--out", str(out)])
+    assert before == hashes(out)
+    assert damaged(out) is None
+
+
+def test_a_damaged_report_is_not_rendered(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = plan(recorded(100)), tmp_path / "run"
+    main(["audit", str(path), "--out", str(out)])
+    text = (out / "report.json").read_text()
+    (out / "report.json").write_text(text.replace('"n": 200', '"n": 900'))
+    assert main(["report", str(out)]) == 64
+    assert "expected the SHA-256 that SHA256SUMS notes" in capsys.readouterr().err
 
 
 def test_a_changed_plan_does_not_overwrite_the_run(

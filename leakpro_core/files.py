@@ -1,0 +1,111 @@
+"""Files of a run: never half written, and damage is noticed by their SHA-256."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkstemp
+
+import numpy as np
+
+from leakpro_core.arrays import AnyArray
+from leakpro_core.errors import CannotWrite, DamagedFile
+
+TEMPORARY = ".tmp"
+"""Ending of files that are not whole yet; a killed run may leave some behind."""
+
+_BLOCK = 1 << 20
+"""Values written at once, so that an array larger than memory can be."""
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` never holds a part of it; ``CannotWrite``."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot(path, error) from error
+
+
+def save_array(folder: Path, values: AnyArray) -> str:
+    """Write an array into ``folder`` under the SHA-256 of the file's bytes; return that name.
+
+    The file is what ``np.save`` would write. ``CannotWrite`` where the disk is full, say.
+    """
+    digest = hashlib.sha256()
+    temporary = None
+    try:
+        handle, name = mkstemp(dir=folder, prefix=".array.", suffix=TEMPORARY)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            for part in _parts(values):
+                digest.update(part)
+                file.write(part)
+        # Even where the file is there already: it may be damaged, and is whole afterwards.
+        temporary.chmod(0o644)
+        temporary.replace(folder / f"{digest.hexdigest()}.npy")
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise _cannot(folder, error) from error
+    return digest.hexdigest()
+
+
+def load_array(folder: Path, name: str, *, verify: bool = True) -> AnyArray:
+    """Return an array that ``save_array`` wrote, memory-mapped and read-only.
+
+    verify: whether the file's bytes are looked at; ``DamagedFile`` if they changed.
+    """
+    path = folder / f"{name}.npy"
+    if verify and sha256(path) != name:
+        raise DamagedFile(
+            f"file {path}", expected=f"SHA-256 {name[:12]}…", fix="Give the same command again."
+        )
+    values: AnyArray = np.load(path, mmap_mode=None if _empty(path) else "r", allow_pickle=False)
+    return values
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a killed run left half written in ``folder``."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+def _parts(values: AnyArray) -> Iterator[bytes]:
+    """Yield the bytes of an npy file: its header, then the values in C order."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": values.dtype.str, "fortran_order": False, "shape": values.shape}
+    )
+    yield header.getvalue()
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        yield flat[start : start + _BLOCK].tobytes()
+
+
+def _empty(path: Path) -> bool:
+    """Whether an npy file holds no value: such a file cannot be mapped."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return 0 in shape
+
+
+def _cannot(path: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(
+        f"file {path}",
+        found=error.strerror or str(error),
+        fix="Free space and give the same command again: what is finished is kept.",
+    )
