@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from attrs import fields, frozen
 
+from leakpro_core import spill
 from leakpro_core.arrays import Bools, Floats, Ints, array
-from leakpro_core.errors import LeakProError, NeedsBothSides, NotApplicable
+from leakpro_core.errors import CannotWrite, LeakProError, NeedsBothSides, NotApplicable
 from leakpro_core.games.membership import (
     AuxiliaryView,
     MembershipAnswer,
@@ -23,8 +24,8 @@ from leakpro_core.records import Evidence, Signals
 from leakpro_core.references import resolve
 from leakpro_core.scene import Scene, obstacle
 from leakpro_core.seeds import spawn
-from leakpro_core.signals import take
-from leakpro_core.training import RunOf
+from leakpro_core.signals import gather, of_model, take
+from leakpro_core.units import RunOf
 from leakpro_core.view import Lens, View
 
 
@@ -69,6 +70,8 @@ def play(scene: Scene, attack: ChosenAttack) -> Played:
         return Played(
             attack=attack, adversary=scene.adversary, status="not applicable", reason=str(error)
         )
+    except CannotWrite:  # the disk is full: the run stops, and can be continued
+        raise
     except Exception as error:
         # A plugin may raise anything; the audit goes on and the report says incomplete.
         scene.log.warning("attack failed", attack=attack.label, exc_info=True)
@@ -92,6 +95,8 @@ def play(scene: Scene, attack: ChosenAttack) -> Played:
 
 def join(parts: Sequence[Evidence]) -> Evidence:
     """Return the rounds of several targets as one evidence."""
+    if len(parts) == 1:
+        return parts[0]
     names = [a.name for a in fields(Evidence)]
     return Evidence(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
@@ -106,7 +111,7 @@ def _stage(scene: Scene, lens: Lens, target: Signals, members: Bools, keep: Ints
     cast, n = scene.cast, scene.cast.candidates
     if {"architecture", "recipe"} - set(scene.adversary.knows):
         keep = keep[:0]
-    shadows = take(cast.shadows[lens], keep)
+    shadows = cast.shadows[lens]
     auxiliary = None
     others = cast.population.auxiliary
     seen = target.margin.shape[0] > n
@@ -114,17 +119,20 @@ def _stage(scene: Scene, lens: Lens, target: Signals, members: Bools, keep: Ints
         spare = n + scene.auxiliary
         auxiliary = AuxiliaryView(
             labels=others.labels[scene.auxiliary],
-            records=None if others.records is None else others.records[scene.auxiliary],
+            records=None
+            if others.records is None
+            else spill.chosen(others.records, scene.auxiliary),
             target=take(target, spare),
-            shadows=take(shadows, spare, axis=1) if shadows.margin.shape[1] > n else None,
+            shadows=gather(shadows, keep, spare) if shadows.margin.shape[1] > n else None,
         )
     return Stage(
         population=cast.population,
         members=members,
-        target=take(target, slice(n)),
-        shadows=take(shadows, slice(n), axis=1),
-        trained_on=cast.trained_on[keep],
-        pair=cast.pair[keep],
+        target=target,
+        shadows=shadows,
+        trained_on=cast.trained_on,
+        pair=cast.pair,
+        keep=keep,
         auxiliary=auxiliary,
     )
 
@@ -162,23 +170,26 @@ def _answer(
 
 def _by_record(error: NeedsBothSides, attack: ChosenAttack, stage: Stage) -> NeedsBothSides:
     """Return the error with the record's own number; the attack knows the shuffled order only."""
-    lacking = np.flatnonzero(~_both_sides(stage.trained_on))
+    lacking = np.flatnonzero(~_both_sides(stage))
     if not lacking.size:
         return error
     record, others = int(lacking[0]), len(lacking) - 1
-    many = "every" if stage.trained_on[:, record].any() else "no"
+    many = "every" if stage.trained_on[stage.kept, record].any() else "no"
     more = f", and {others} more records lack a side" if others else ""
     return NeedsBothSides(
         f"attack {attack.label!r}, record {record}",
-        found=f"trained on by {many} shadow of {len(stage.trained_on)}{more}",
+        found=f"trained on by {many} shadow of {len(stage.kept)}{more}",
         expected="shadows trained with it and shadows trained without it",
         fix=error.fix,
     )
 
 
-def _both_sides(trained_on: Bools) -> Bools:
-    """Return which records some of the shadows were trained on, and some were not."""
-    return np.asarray(trained_on.any(axis=0) & ~trained_on.all(axis=0))
+def _both_sides(stage: Stage) -> Bools:
+    """Return which records some of the stage's shadows were trained on, and some were not."""
+    models = np.zeros(stage.trained_on.shape[1], np.int64)
+    for model in stage.kept:  # one at a time: no copy of the whole design
+        models += stage.trained_on[model]
+    return np.asarray((models > 0) & (models < len(stage.kept)))
 
 
 def _round(
@@ -195,7 +206,7 @@ def _round(
     evidence = _answer(
         scene,
         attack,
-        _stage(scene, lens, take(cast.targets[lens], target), cast.members[target], keep),
+        _stage(scene, lens, of_model(cast.targets[lens], target), cast.members[target], keep),
         ("target", target, len(keep)),
         blind=None if scene.blind is None else scene.blind[target],
         cluster=target,
@@ -243,12 +254,12 @@ def _placebos(scene: Scene, attack: ChosenAttack, lens: Lens) -> Floats | None:
     claims = np.full((len(scene.placebos), n), np.nan)
     for number, shadow in enumerate(scene.placebos):
         keep = np.flatnonzero(cast.pair != cast.pair[shadow])
-        pseudo = take(cast.shadows[lens], int(shadow))
+        pseudo = of_model(cast.shadows[lens], int(shadow))
         knows_others = pseudo.margin.shape[0] > n
         if len(keep) < offer.shadows or ("auxiliary" in offer.needs and not knows_others):
             return None
         stage = _stage(scene, lens, pseudo, cast.trained_on[shadow], keep)
-        some = scene.rows[_both_sides(stage.trained_on)[scene.rows]]
+        some = scene.rows[_both_sides(stage)[scene.rows]]
         for rows in (scene.rows, some) if some.size else (scene.rows,):
             with suppress(NeedsBothSides):
                 evidence = _answer(scene, attack, stage, ("placebo", number), rows=rows)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy.special import logsumexp
 
-from leakpro_core.arrays import Floats, Ints, Singles
+from leakpro_core import spill
+from leakpro_core.arrays import AnyArray, Floats, Ints, Singles
 from leakpro_core.errors import BadArray, BadRecord
 from leakpro_core.records import Signals
 
@@ -90,23 +91,73 @@ def derive(
     return Signals(margin=margin, log_p=log_p, outputs=kept)
 
 
-def stack(models: "list[Signals]") -> Signals:
-    """Return signals with a leading axis of models."""
-    outputs = [m.outputs for m in models if m.outputs is not None]
-    return Signals(
-        margin=np.stack([m.margin for m in models]),
-        log_p={t: np.stack([m.log_p[t] for m in models]) for t in models[0].log_p},
-        outputs=np.stack(outputs) if outputs else None,
-    )
+def stack(models: Iterable[Signals], count: int | None = None) -> Signals:
+    """Return signals with a leading axis of models, at least one.
+
+    count: how many there are, for an iterator: each is copied where it belongs (see ``spill``)
+    and may be forgotten, so that no two are held at once.
+    """
+    if count is None:
+        models = list(models)
+        count = len(models)
+    whole: list[AnyArray] = []
+    for number, model in enumerate(models):
+        arrays = _arrays(model)
+        if not whole:
+            whole = [spill.empty((count, *one.shape), one.dtype) for one in arrays]
+        for copy, one in zip(whole, arrays, strict=True):
+            copy[number] = one
+    return _signals(model, whole)
 
 
 def take(signals: Signals, rows: Ints | slice | int, *, axis: int = 0) -> Signals:
     """Return copies of the signals of ``rows`` along the records' (or the models') axis."""
     where = (slice(None),) * axis + (rows,)
+    return _signals(signals, [_copy(one[where], one) for one in _arrays(signals)])
+
+
+def of_model(signals: Signals, model: int) -> Signals:
+    """Return views of the signals of one model, ``[n, queries]``."""
+    return _signals(signals, [one[model] for one in _arrays(signals)])
+
+
+def gather(signals: Signals, models: Ints, rows: Ints) -> Signals:
+    """Return one copy of the signals of ``models`` on ``rows``, in these orders.
+
+    signals: ``[models, n, queries]``, perhaps files larger than memory: they are read a model at
+    a time, and a large copy lies in a file itself (see ``spill``).
+    """
+    return _signals(signals, [_gathered(one, models, rows) for one in _arrays(signals)])
+
+
+def _gathered(values: AnyArray, models: Ints, rows: Ints) -> AnyArray:
+    copy = spill.empty((len(models), len(rows), *values.shape[2:]), values.dtype)
+    for place, model in zip(copy, models, strict=True):
+        place[...] = values[model][rows]
+    return copy
+
+
+def _copy(chosen: AnyArray, values: AnyArray) -> AnyArray:
+    """Return ``chosen`` from ``values`` as a copy; numpy has made one where rows are numbered."""
+    if not np.may_share_memory(chosen, values):
+        return chosen
+    copy = spill.empty(chosen.shape, chosen.dtype)
+    copy[...] = chosen
+    return copy
+
+
+def _arrays(signals: Signals) -> list[AnyArray]:
+    kept = [] if signals.outputs is None else [signals.outputs]
+    return [signals.margin, *signals.log_p.values(), *kept]
+
+
+def _signals(like: Signals, arrays: list[AnyArray]) -> Signals:
+    """Return ``arrays``, in the order of ``_arrays``, under the names that they have in ``like``."""
+    kept = len(like.log_p) + 1
     return Signals(
-        margin=signals.margin[where].copy(),
-        log_p={t: values[where].copy() for t, values in signals.log_p.items()},
-        outputs=None if signals.outputs is None else signals.outputs[where].copy(),
+        margin=arrays[0],
+        log_p=dict(zip(like.log_p, arrays[1:kept], strict=True)),
+        outputs=None if like.outputs is None else arrays[kept],
     )
 
 

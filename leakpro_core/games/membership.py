@@ -6,11 +6,12 @@ Detection: the claims of members and non-members are compared.
 import numpy as np
 from attrs import frozen
 
+from leakpro_core import spill
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
 from leakpro_core.errors import WrongAnswer
 from leakpro_core.protocols import Queryable
 from leakpro_core.records import Evidence, Population, Signals
-from leakpro_core.signals import take
+from leakpro_core.signals import gather, take
 
 
 @frozen(kw_only=True)
@@ -77,7 +78,9 @@ class Stage:
     """Everything about one target that core draws a challenge from.
 
     target ``[n, queries]``, shadows ``[models, n, queries]``, trained_on ``[models, n]`` and
-    pair ``[models]`` hold neither the target's row nor its complement twin.
+    pair ``[models]``: of all shadows that there are, and perhaps of more records behind the n;
+    keep: numbers of the shadows that a challenge holds, all of them where None: neither the
+    target nor its complement twin.
     """
 
     population: Population
@@ -86,7 +89,13 @@ class Stage:
     shadows: Signals
     trained_on: Bools = array(np.bool_)
     pair: Ints = array(np.int64)
+    keep: Ints | None = array(np.int64, optional=True)
     auxiliary: AuxiliaryView | None = None
+
+    @property
+    def kept(self) -> Ints:
+        """Numbers of the shadows that a challenge holds."""
+        return np.arange(len(self.pair)) if self.keep is None else self.keep
 
 
 def challenge(
@@ -94,25 +103,36 @@ def challenge(
 ) -> tuple[MembershipChallenge, Secret]:
     """Draw a challenge over the population's ``rows``: fresh copies in a secret order.
 
+    Each array is copied once, a model at a time, and large ones lie in files without a name.
+
     records: whether the adversary knows the candidate records.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(rows)
-    people = stage.population
+    people, keep = stage.population, stage.kept
     drawn = MembershipChallenge(
         ids=rng.permutation(len(order)),
         labels=people.labels[order],
         classes=people.classes,
-        records=people.records[order] if records and people.records is not None else None,
+        records=spill.chosen(people.records, order)
+        if records and people.records is not None
+        else None,
         target=take(stage.target, order),
-        shadows=take(stage.shadows, order, axis=1),
-        trained_on=stage.trained_on[:, order],
-        pair=stage.pair.copy(),
+        shadows=gather(stage.shadows, keep, order),
+        trained_on=_bits(stage.trained_on, keep, order),
+        pair=stage.pair[keep],
         auxiliary=stage.auxiliary,
         query=query,
     )
     secret = Secret(order=order, members=stage.members[order], subjects=people.subjects[order])
     return drawn, secret
+
+
+def _bits(trained_on: Bools, models: Ints, order: Ints) -> Bools:
+    bits: Bools = spill.empty((len(models), len(order)), np.bool_)
+    for place, model in zip(bits, models, strict=True):
+        place[...] = trained_on[model][order]
+    return bits
 
 
 def referee(
