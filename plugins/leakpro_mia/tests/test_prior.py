@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from leakpro_mia.prior import Trend, shrink_means, shrink_variances
+from leakpro_mia.prior import Bins, MeanPrior, VariancePrior
+
+
+def shrink_variances(squares, degrees, covariate):
+    prior = VariancePrior.fit(squares, degrees, covariate)
+    return prior.shrink(squares, degrees, covariate), prior.degrees
+
+
+def shrink_means(mean, noise, covariate):
+    return MeanPrior.fit(mean, noise, covariate).shrink(mean, noise, covariate)
 
 
 def test_the_prior_is_recovered():
@@ -68,5 +77,16 @@ def test_means_without_noise_stay():
 
 
 def test_a_covariate_that_never_varies_gives_the_mean():
-    trend = Trend.along(np.zeros(500), np.ones(500, bool))
-    np.testing.assert_allclose(trend.smooth(np.arange(500.0)), 249.5)
+    curve = Bins.along(np.zeros(500)).curve(np.arange(500.0))
+    np.testing.assert_allclose(curve.at(np.array([-1.0, 0.0, 1.0])), 249.5)
+
+
+def test_a_prior_holds_for_records_that_it_was_not_fitted_to():
+    rng = np.random.default_rng(7)
+    covariate = rng.uniform(-2, 2, 20_000)
+    squares = np.exp(covariate) * rng.chisquare(4, len(covariate))
+    degrees = np.full(len(covariate), 4.0)
+    prior = VariancePrior.fit(squares[:10_000], degrees[:10_000], covariate[:10_000])
+    rest = slice(10_000, None)
+    variance = prior.shrink(squares[rest], degrees[rest], covariate[rest])
+    np.testing.assert_allclose(np.log(variance), covariate[rest], atol=0.4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from leakpro_mia.combined import CombinedOptions, combine
+from leakpro_mia.combined import Combination, CombinedOptions
 from leakpro_mia.lira import LiraOptions
 from leakpro_mia.population import PopulationOptions
 from leakpro_mia.quantile import QuantileOptions
@@ -157,7 +157,7 @@ def test_combined_without_student_ranks_as_ratio_does():
     rng = np.random.default_rng(0)
     reference, members = rng.normal(size=(4000, 2)), rng.random(4000) < 0.5
     target = rng.normal(size=(1, 300, 2))
-    scores, _ = combine(reference, members, target, weight=0.0)
+    scores = Combination.fit(reference, members, weight=0.0).score(target)
     assert spearmanr(scores, target[0, :, 0])[0] > 0.9999
 
 
@@ -166,8 +166,8 @@ def test_combined_weighs_the_score_that_finds_the_shadows_own_members():
     members = rng.random(20_000) < 0.5
     noise, telling = rng.normal(size=20_000), rng.normal(size=20_000) + 2.0 * members
     target = rng.normal(size=(1, 300, 2))
-    by_ratio, _ = combine(np.stack([telling, noise], axis=1), members, target)
-    by_student, _ = combine(np.stack([noise, telling], axis=1), members, target)
+    by_ratio = Combination.fit(np.stack([telling, noise], axis=1), members).score(target)
+    by_student = Combination.fit(np.stack([noise, telling], axis=1), members).score(target)
     assert spearmanr(by_ratio, target[0, :, 0])[0] > 0.95
     assert spearmanr(by_student, target[0, :, 1])[0] > 0.9
 

@@ -1,14 +1,16 @@
 """Likelihood ratio attack (Carlini et al. 2022, algorithm 1): Gaussians of the margin."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from attrs import field, frozen, validators
 
-from leakpro_core.arrays import Bools, Floats, Singles
+from leakpro_core import spill
+from leakpro_core.arrays import Floats, Singles
 from leakpro_core.games.membership import MembershipAnswer, MembershipChallenge
 from leakpro_core.protocols import Run
-from leakpro_mia.shadows import need_sides
+from leakpro_mia.shadows import blocks, need_sides
 
 _FLOOR = 1e-6
 
@@ -40,15 +42,29 @@ def attack(challenge: MembershipChallenge, options: LiraOptions, run: Run) -> Me
     """
     need_sides(challenge, both=options.mode == "online")
     phi = _margin(challenge.target.margin, options.epsilon)
-    shadows = _margin(challenge.shadows.margin, options.epsilon)
-    mean, inverse, log_det = _gaussian(shadows, ~challenge.trained_on, options.variance)
+    out = _gaussian(challenge, False, options)
     if options.mode == "offline":
-        weight = inverse.sum(axis=2)
-        z = (weight * (phi - mean)).sum(axis=1) / np.sqrt(weight.sum(axis=1))
+        weight = out.inverse.sum(axis=2)
+        z = (weight * (phi - out.mean)).sum(axis=1) / np.sqrt(weight.sum(axis=1))
         return MembershipAnswer(claims=z)
-    out = _log_density(phi - mean, inverse, log_det)
-    inside = _gaussian(shadows, challenge.trained_on, options.variance)
-    return MembershipAnswer(claims=_log_density(phi - inside[0], *inside[1:]) - out)
+    claims = _gaussian(challenge, True, options).log_density(phi)
+    return MembershipAnswer(claims=claims - out.log_density(phi))
+
+
+@frozen(kw_only=True, eq=False)
+class Gaussian:
+    """Margins on one side: mean ``[n, q]``, inverse covariance ``[n or 1, q, q]``, its log-det."""
+
+    mean: Floats
+    inverse: Floats
+    log_det: Floats
+
+    def log_density(self, phi: Floats) -> Floats:
+        """Return the log-density at ``phi [n, q]`` but for its constant."""
+        deviation = phi - self.mean
+        distance = (deviation * (self.inverse @ deviation[:, :, None])[:, :, 0]).sum(axis=1)
+        density: Floats = -0.5 * (distance + self.log_det)
+        return density
 
 
 def _margin(margin: Singles, epsilon: float) -> Floats:
@@ -61,25 +77,56 @@ def _margin(margin: Singles, epsilon: float) -> Floats:
     return clipped
 
 
-def _gaussian(phi: Floats, on: Bools, variance: str) -> tuple[Floats, Floats, Floats]:
-    """Return mean ``[n, q]``, inverse covariance ``[n or 1, q, q]`` and its log-determinant."""
-    weight = on[:, :, None].astype(np.float64)
-    count = weight.sum(axis=0)
-    mean = (weight * phi).sum(axis=0) / count
-    return mean, *_inverse(_covariance(phi, weight, count, mean, variance))
-
-
-def _covariance(phi: Floats, weight: Floats, count: Floats, mean: Floats, variance: str) -> Floats:
-    queries = phi.shape[2]
-    if variance == "pooled-global":
-        chosen = phi[weight[:, :, 0] > 0]
-        return np.atleast_2d(np.cov(chosen, rowvar=False, ddof=0))[None]
-    deviation = weight * (phi - mean)
-    if variance == "pooled":
+def _gaussian(challenge: MembershipChallenge, inside: bool, options: LiraOptions) -> Gaussian:
+    """Return the Gaussian of one side, by blocks of records."""
+    n, queries = challenge.target.margin.shape
+    mean = np.empty((n, queries))
+    own = options.variance == "per-record"
+    inverse = spill.empty((n if own else 1, queries, queries), np.float64)
+    log_det = np.empty(len(inverse))
+    scatter, degrees, total, rounds = np.zeros((queries, queries)), 0.0, np.zeros(queries), 0.0
+    for block, phi, weight in _side(challenge, inside, options.epsilon):
+        count = weight.sum(axis=0)
+        sums = (weight * phi).sum(axis=0)
+        mean[block] = sums / count
+        deviation = weight * (phi - mean[block])
+        if own:
+            inverse[block], log_det[block] = _inverse(_own_covariance(deviation, count))
         flat = deviation.reshape(-1, queries)
-        degrees = float((count - 1).sum())
+        scatter += flat.T @ flat
+        degrees += float((count - 1).sum())
+        total, rounds = total + sums.sum(axis=0), rounds + float(count.sum())
+    if options.variance == "pooled-global":
+        shared = _around(challenge, inside, options.epsilon, total / rounds) / rounds
+    else:
         # One shadow for every record tells nothing of spread; one squared logit is a guess.
-        return (flat.T @ flat)[None] / degrees if degrees else np.eye(queries)[None]
+        shared = scatter / degrees if degrees else np.eye(queries)
+    if not own:
+        inverse[:], log_det[:] = _inverse(shared[None])
+    return Gaussian(mean=mean, inverse=inverse, log_det=log_det)
+
+
+def _side(
+    challenge: MembershipChallenge, inside: bool, epsilon: float
+) -> Iterator[tuple[slice, Floats, Floats]]:
+    """Yield blocks, margins ``[models, n, q]`` and weights ``[models, n, 1]``: 0 or 1."""
+    for block in blocks(challenge):
+        on = challenge.trained_on[:, block, None] == inside
+        yield block, _margin(challenge.shadows.margin[:, block], epsilon), on.astype(np.float64)
+
+
+def _around(challenge: MembershipChallenge, inside: bool, epsilon: float, centre: Floats) -> Floats:
+    """Return the scatter ``[q, q]`` of one side's margins around ``centre [q]``."""
+    scatter = np.zeros((len(centre), len(centre)))
+    for _, phi, weight in _side(challenge, inside, epsilon):
+        chosen = phi[weight[:, :, 0] > 0] - centre
+        scatter += chosen.T @ chosen
+    return scatter
+
+
+def _own_covariance(deviation: Floats, count: Floats) -> Floats:
+    """Return each record's covariance ``[n, q, q]``."""
+    queries = deviation.shape[2]
     covariance: Floats = np.einsum("knq,knr->nqr", deviation, deviation) / count[:, :, None]
     # With few shadows a covariance of many queries is singular: its off-diagonal part shrinks.
     keep = np.maximum(1 - queries / count, 0.0)[:, :, None]
@@ -90,10 +137,3 @@ def _inverse(covariance: Floats) -> tuple[Floats, Floats]:
     size = 1 + np.trace(covariance, axis1=1, axis2=2)
     spread = covariance + _FLOOR * size[:, None, None] * np.eye(covariance.shape[-1])
     return np.linalg.inv(spread), np.linalg.slogdet(spread)[1]
-
-
-def _log_density(deviation: Floats, inverse: Floats, log_det: Floats) -> Floats:
-    """Return the Gaussian log-density but for its constant."""
-    distance = (deviation * (inverse @ deviation[:, :, None])[:, :, 0]).sum(axis=1)
-    density: Floats = -0.5 * (distance + log_det)
-    return density

@@ -30,11 +30,11 @@ def attack(
         raise NotApplicable("attack 'population' needs auxiliary records, and there are none")
     others = _mean_log_p(auxiliary.target.log_p[1.0])
     own = _mean_log_p(challenge.target.log_p[1.0])
-    claims = mid_rank(others, own)
+    claims = mid_rank(np.sort(others), own)
     sizes = np.bincount(auxiliary.labels, minlength=challenge.classes)
     for label in np.flatnonzero(sizes >= options.per_class):
         rows = challenge.labels == label
-        claims[rows] = mid_rank(others[auxiliary.labels == label], own[rows])
+        claims[rows] = mid_rank(np.sort(others[auxiliary.labels == label]), own[rows])
     return MembershipAnswer(claims=claims)
 
 

@@ -8,18 +8,20 @@ from leakpro_core.arrays import Bools, Floats
 _FPR = np.geomspace(0.002, 0.05, 15)
 
 
-def mid_rank(reference: Floats, values: Floats) -> Floats:
-    """Return the share of ``reference [m]`` below each value, ties by half; strictly in (0, 1)."""
-    ordered = np.sort(reference)
+def mid_rank(ordered: Floats, values: Floats) -> Floats:
+    """Return the share of a reference ``[m]``, sorted, below each value; strictly in (0, 1).
+
+    Ties count by half.
+    """
     below = np.searchsorted(ordered, values, "left")
     not_above = np.searchsorted(ordered, values, "right")
     rank: Floats = (below + not_above + 1) / (2 * (len(ordered) + 1))
     return rank
 
 
-def normal_score(reference: Floats, values: Floats) -> Floats:
+def normal_score(ordered: Floats, values: Floats) -> Floats:
     """Return the normal quantile of the rank (van der Waerden): tails count more than ranks do."""
-    score: Floats = ndtri(mid_rank(reference, values))
+    score: Floats = ndtri(mid_rank(ordered, values))
     return score
 
 

@@ -1,7 +1,5 @@
 """A classifier of membership, learned on pseudo-targets (own work; after Shokri et al. 2017)."""
 
-from collections.abc import Callable
-
 import numpy as np
 from attrs import field, frozen, validators
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -10,8 +8,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from leakpro_core.arrays import Floats
 from leakpro_core.games.membership import MembershipAnswer, MembershipChallenge
 from leakpro_core.protocols import Run
-from leakpro_mia.combined import combine
-from leakpro_mia.pseudo import rehearse
+from leakpro_mia.combined import Combination
+from leakpro_mia.pseudo import Features, rehearse
 from leakpro_mia.ratio import ratio
 from leakpro_mia.shadows import Model, Sides
 from leakpro_mia.student import Student
@@ -50,21 +48,24 @@ def attack(challenge: MembershipChallenge, options: StackedOptions, run: Run) ->
     # One thread: shares of a busy machine cost more than they give, and the cost is known.
     with threadpool_limits(limits=1):
         trees.fit(seen.features, seen.members)
-        odds = np.mean([trees.decision_function(view) for view in seen.target], axis=0)
         spread = np.std(trees.decision_function(seen.features[:: 1 + len(seen.features) // 20_000]))
-    beside, width = combine(seen.features[:, :2], seen.members, seen.target[:, :, :2])
-    # Where nothing varies, as with outputs that are all equal, there is no unit of spread.
-    claims = odds / (spread if spread > _NONE else 1.0)
-    claims += options.combined * beside / (width if width > _NONE else 1.0)
+        beside = Combination.fit(seen.features[:, :2], seen.members)
+        # Where nothing varies, as with outputs that are all equal, there is no unit of spread.
+        unit = spread if spread > _NONE else 1.0
+        width = beside.spread if beside.spread > _NONE else 1.0
+        claims = np.empty(len(challenge.ids))
+        for block, views in seen.target():
+            odds = np.mean([trees.decision_function(view) for view in views], axis=0)
+            claims[block] = odds / unit + options.combined * beside.score(views[:, :, :2]) / width
     return MembershipAnswer(claims=claims)
 
 
-def _describe(sides: Sides) -> Callable[[Model], Floats]:
+def _describe(sides: Sides) -> Features:
     student = Student.fit(sides)
-    inside, outside = student.inside, student.outside
 
-    def features(model: Model) -> Floats:
-        phi = model.phi
+    def features(sides: Sides, model: Model) -> Floats:
+        phi, predicted = model.phi, student.predict(sides)
+        inside, outside = predicted.inside, predicted.outside
         each = [
             phi,
             model.log_p,
@@ -83,7 +84,7 @@ def _describe(sides: Sides) -> Callable[[Model], Floats]:
             sides.inside.log_mean_p,
             sides.outside.log_mean_p,
         ]
-        scores = [ratio(model.log_p, sides), student.score(phi)]
+        scores = [ratio(model.log_p, sides), predicted.score(phi)]
         return np.stack([*scores, *(one.mean(axis=1) for one in each)], axis=1)
 
     return features
