@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkstemp
@@ -14,6 +15,9 @@ from leakpro_core.errors import CannotWrite, DamagedFile
 
 TEMPORARY = ".tmp"
 """Ending of files that are not whole yet; a killed run may leave some behind."""
+
+COPIES = "leakpro-"
+"""Beginning of the name of a folder with copies of records, there while models are trained."""
 
 _BLOCK = 1 << 20
 """Values written at once, so that an array larger than memory can be."""
@@ -27,7 +31,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _cannot(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def save_array(folder: Path, values: AnyArray) -> str:
@@ -50,7 +54,7 @@ def save_array(folder: Path, values: AnyArray) -> str:
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise _cannot(folder, error) from error
+        raise cannot_write(folder, error) from error
     return digest.hexdigest()
 
 
@@ -78,9 +82,11 @@ def sha256(path: Path) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what a killed run left half written in ``folder``."""
+    """Delete what a killed run left in ``folder``: files half written, and copies of records."""
     for path in folder.glob(f".*{TEMPORARY}"):
         path.unlink(missing_ok=True)
+    for path in folder.glob(f"{COPIES}*/"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _parts(values: AnyArray) -> Iterator[bytes]:
@@ -103,7 +109,8 @@ def _empty(path: Path) -> bool:
     return 0 in shape
 
 
-def _cannot(path: Path, error: OSError) -> CannotWrite:
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """Return the error for a file of a run that cannot be written."""
     return CannotWrite(
         f"file {path}",
         found=error.strerror or str(error),

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -82,9 +83,18 @@ def _begin(
     arguments: tuple[object, ...],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     with contextlib.suppress(EOFError, OSError):
         serve(connection, *arguments)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, killed even: nobody waits for its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -185,7 +185,9 @@ def _trained(
 ) -> Cast:
     people, targets = loaded.population, loaded.release.targets
     design, rows = drawn(plan, loaded)
-    with course(plan, people, rows, signals, architecture=None, vetting=vetting) as planned:
+    with course(
+        plan, people, rows, signals, architecture=None, vetting=vetting, home=store.folder
+    ) as planned:
         trained = train(planned, store, log)
     return Cast(
         population=people,
@@ -244,7 +246,13 @@ def _queried(
     trained = Trained(signals={lens: take(s, slice(0)) for lens, s in targets.items()}, weights={})
     if rows:
         with course(
-            plan, people, rows, signals, architecture=target.architecture, vetting=vetting
+            plan,
+            people,
+            rows,
+            signals,
+            architecture=target.architecture,
+            vetting=vetting,
+            home=store.folder,
         ) as planned:
             trained = train(planned, store, log)
     return Cast(

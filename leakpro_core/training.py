@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from leakpro_core.arrays import AnyArray, Ints
-from leakpro_core.files import sha256
+from leakpro_core.files import COPIES, cannot_write, sha256
 from leakpro_core.observing import Wanted, signals_of
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log
@@ -68,11 +68,16 @@ def course(
     *,
     architecture: ImportPath | None,
     vetting: Vetting | None,
+    home: Path | None = None,
 ) -> Iterator[Course]:
-    """Yield the course, its records written where workers can map them."""
+    """Yield the course, its records written where workers can map them.
+
+    home: the run's folder, which finds and deletes copies of records that a killed run left;
+    None: the folder for temporary files. ``CannotWrite`` where the disk is full.
+    """
     if plan.shadows is None or population.records is None:
         raise ValueError("shadows and records are checked before training")
-    with tempfile.TemporaryDirectory(prefix="leakpro-") as name:
+    with tempfile.TemporaryDirectory(prefix=COPIES, dir=home) as name:
         made = Course(
             plan=plan,
             rows=tuple(rows),
@@ -85,7 +90,10 @@ def course(
         )
         records, labels = together(population)
         for path, values in zip(made.data, (records, labels), strict=True):
-            np.save(path, values)
+            try:
+                np.save(path, values)
+            except OSError as error:
+                raise cannot_write(path, error) from error
         yield made
 
 

@@ -201,6 +201,21 @@ def test_ctrl_c_stops_the_workers_without_noise_of_theirs(tmp_path):
         os.kill(int(Path(started).read_text()), 0)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    started = tmp_path / "pid"
+    line = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", script("builtins:exec", line)])
+    while not (started.exists() and started.read_text()):
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    worker, since = Path("/proc") / started.read_text() / "stat", time.monotonic()
+    while worker.exists() and time.monotonic() - since < 30:
+        time.sleep(0.05)
+    assert not worker.exists()
+
+
 def test_an_abandoned_iterator_does_not_hold_the_interpreter():
     code = script("math:sqrt", 4).replace("for position, result in ", "kept = ").split(":\n    ")[0]
     done = subprocess.run([sys.executable, "-c", code + "; next(kept)"], timeout=60, check=False)
