@@ -17,7 +17,7 @@ from leakpro_core.errors import NeedsBothSides
 from leakpro_core.games.membership import MembershipChallenge
 from leakpro_core.records import Signals
 
-_BLOCK = 2**18
+_BLOCK = 2**17
 """Values (models x records x queries) per block; few enough to stay near the processor."""
 
 Index = int | slice | Ints
@@ -222,17 +222,26 @@ def _others(columns: list[Floats], pair: Ints) -> Iterator[list[Floats]]:
     that is left out, and a maximum could not be subtracted from at all.
     """
     last = int(pair.max())
-    ends: list[tuple[Floats, Floats]] = []
-    for reduction, column in zip(_REDUCTIONS, columns, strict=True):
-        each = np.stack([reduction.reduce(column[pair == p], axis=0) for p in range(last + 1)])
-        ends.append((reduction.accumulate(each), reduction.accumulate(each[::-1])[::-1]))
-    yield [after[1] for _, after in ends]
+    twins = [np.flatnonzero(pair == p) for p in range(last + 1)]
+    each = [
+        [reduction.reduce(column[models], axis=0) for models in twins]
+        for reduction, column in zip(_REDUCTIONS, columns, strict=True)
+    ]
+    after = [_accumulated(r, sums[::-1])[::-1] for r, sums in zip(_REDUCTIONS, each, strict=True)]
+    yield [ends[1] for ends in after]
+    before = [sums[0] for sums in each]
     for p in range(1, last):
-        yield [
-            reduction(before[p - 1], after[p + 1])
-            for reduction, (before, after) in zip(_REDUCTIONS, ends, strict=True)
-        ]
-    yield [before[-2] for before, _ in ends]
+        yield [r(b, ends[p + 1]) for r, b, ends in zip(_REDUCTIONS, before, after, strict=True)]
+        before = [r(b, sums[p]) for r, b, sums in zip(_REDUCTIONS, before, each, strict=True)]
+    yield before
+
+
+def _accumulated(reduction: np.ufunc, parts: list[Floats]) -> list[Floats]:
+    """Return what the ufunc's own method does, which walks along the models and is slow."""
+    whole = parts[:1]
+    for part in parts[1:]:
+        whole.append(reduction(whole[-1], part))
+    return whole
 
 
 def _side(sums: list[Floats], centre: Floats) -> Floats:
