@@ -123,7 +123,9 @@ def _stage(scene: Scene, lens: Lens, target: Signals, members: Bools, keep: Ints
             if others.records is None
             else spill.chosen(others.records, scene.auxiliary),
             target=take(target, spare),
-            shadows=gather(shadows, keep, spare) if shadows.margin.shape[1] > n else None,
+            shadows=gather(shadows, keep, spill.Order.of(spare))
+            if shadows.margin.shape[1] > n
+            else None,
         )
     return Stage(
         population=cast.population,

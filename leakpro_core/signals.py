@@ -121,19 +121,20 @@ def of_model(signals: Signals, model: int) -> Signals:
     return _signals(signals, [one[model] for one in _arrays(signals)])
 
 
-def gather(signals: Signals, models: Ints, rows: Ints) -> Signals:
+def gather(signals: Signals, models: Ints, rows: spill.Order) -> Signals:
     """Return one copy of the signals of ``models`` on ``rows``, in these orders.
 
     signals: ``[models, n, queries]``, perhaps files larger than memory: they are read a model at
     a time, and a large copy lies in a file itself (see ``spill``).
     """
-    return _signals(signals, [_gathered(one, models, rows) for one in _arrays(signals)])
+    return _signals(signals, [gathered(one, models, rows) for one in _arrays(signals)])
 
 
-def _gathered(values: AnyArray, models: Ints, rows: Ints) -> AnyArray:
-    copy = spill.empty((len(models), len(rows), *values.shape[2:]), values.dtype)
+def gathered(values: AnyArray, models: Ints, rows: spill.Order) -> AnyArray:
+    """Return one copy of ``values [models, n, ...]``, as ``gather`` does."""
+    copy = spill.empty((len(models), len(rows.rows), *values.shape[2:]), values.dtype)
     for place, model in zip(copy, models, strict=True):
-        place[...] = values[model][rows]
+        rows.copy(values[model], place)
     return copy
 
 
@@ -152,7 +153,7 @@ def _arrays(signals: Signals) -> list[AnyArray]:
 
 
 def _signals(like: Signals, arrays: list[AnyArray]) -> Signals:
-    """Return ``arrays``, in the order of ``_arrays``, under the names that they have in ``like``."""
+    """Return ``arrays``, in the order of ``_arrays``, under the names they have in ``like``."""
     kept = len(like.log_p) + 1
     return Signals(
         margin=arrays[0],

@@ -3,15 +3,17 @@
 Detection: the claims of members and non-members are compared.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from leakpro_core import spill
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
 from leakpro_core.errors import WrongAnswer
 from leakpro_core.protocols import Queryable
 from leakpro_core.records import Evidence, Population, Signals
-from leakpro_core.signals import gather, take
+from leakpro_core.signals import gather, gathered, take
 
 
 @frozen(kw_only=True)
@@ -38,6 +40,7 @@ class MembershipChallenge:
     trained_on: bool ``[models, n]``; pair: int64 ``[models]``: twins, trained on complementary
     halves, share a number, and whoever calibrates on shadows leaves out whole pairs;
     auxiliary: None where the adversary has none;
+    weights: parameters of the shadows ``[models, ...]`` by name, where the attack asks for models;
     query: the target behind the adversary's access and budget, for adaptive attacks.
     """
 
@@ -50,6 +53,7 @@ class MembershipChallenge:
     trained_on: Bools = array(np.bool_)
     pair: Ints = array(np.int64)
     auxiliary: AuxiliaryView | None = None
+    weights: Mapping[str, AnyArray] = field(factory=dict, repr=False)
     query: Queryable | None = None
 
 
@@ -80,7 +84,7 @@ class Stage:
     target ``[n, queries]``, shadows ``[models, n, queries]``, trained_on ``[models, n]`` and
     pair ``[models]``: of all shadows that there are, and perhaps of more records behind the n;
     keep: numbers of the shadows that a challenge holds, all of them where None: neither the
-    target nor its complement twin.
+    target nor its complement twin; weights: of all shadows, where the attack asks for models.
     """
 
     population: Population
@@ -91,6 +95,7 @@ class Stage:
     pair: Ints = array(np.int64)
     keep: Ints | None = array(np.int64, optional=True)
     auxiliary: AuxiliaryView | None = None
+    weights: Mapping[str, AnyArray] = field(factory=dict, repr=False)
 
     @property
     def kept(self) -> Ints:
@@ -109,7 +114,7 @@ def challenge(
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(rows)
-    people, keep = stage.population, stage.kept
+    people, keep, rows_in_order = stage.population, stage.kept, spill.Order.of(order)
     drawn = MembershipChallenge(
         ids=rng.permutation(len(order)),
         labels=people.labels[order],
@@ -118,21 +123,15 @@ def challenge(
         if records and people.records is not None
         else None,
         target=take(stage.target, order),
-        shadows=gather(stage.shadows, keep, order),
-        trained_on=_bits(stage.trained_on, keep, order),
+        shadows=gather(stage.shadows, keep, rows_in_order),
+        trained_on=gathered(stage.trained_on, keep, rows_in_order),
         pair=stage.pair[keep],
         auxiliary=stage.auxiliary,
+        weights={name: values[keep] for name, values in stage.weights.items()},
         query=query,
     )
     secret = Secret(order=order, members=stage.members[order], subjects=people.subjects[order])
     return drawn, secret
-
-
-def _bits(trained_on: Bools, models: Ints, order: Ints) -> Bools:
-    bits: Bools = spill.empty((len(models), len(order)), np.bool_)
-    for place, model in zip(bits, models, strict=True):
-        place[...] = trained_on[model][order]
-    return bits
 
 
 def referee(
@@ -157,14 +156,28 @@ def referee(
             expected="finite claims, or NaN to abstain",
         )
     back = np.argsort(secret.order)
+    return rounds(
+        secret.subjects[back],
+        secret.members[back],
+        claims[back],
+        blind=None if blind is None else blind[np.sort(secret.order)],
+        cluster=cluster,
+    )
+
+
+def rounds(
+    subjects: Ints, members: Bools, claims: Floats, *, blind: Floats | None, cluster: int
+) -> Evidence:
+    """Return the rounds of one target: subjects, members, claims and blind claims ``[n]``."""
+    n = len(claims)
     nothing = np.full(n, np.nan)
     return Evidence(
-        subject=secret.subjects[back],
+        subject=subjects,
         cluster=np.full(n, cluster),
-        exposed=secret.members[back],
-        claim=claims[back],
+        exposed=members,
+        claim=claims,
         hit=nothing,
-        blind_claim=nothing if blind is None else blind[np.sort(secret.order)],
+        blind_claim=nothing if blind is None else blind,
         blind_hit=nothing,
         null_p=nothing,
     )
