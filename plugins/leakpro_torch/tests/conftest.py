@@ -25,6 +25,13 @@ def normalised():
     return nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10))
 
 
+def normalised_without_bias():
+    # a bias before batch norm has a gradient of rounding errors, which Adam makes steps of
+    return nn.Sequential(
+        nn.Linear(64, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10)
+    )
+
+
 def binary():
     return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 1))
 
@@ -33,6 +40,121 @@ def convolutional():
     return nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10)
     )
+
+
+def with_all_dropouts():
+    return Dropouts()
+
+
+class Dropouts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 32), nn.Linear(32, 10)
+        self.inner = nn.Sequential(nn.Dropout(0.2, inplace=True), nn.AlphaDropout(0.2))
+        self.features = nn.Dropout1d(0.3)
+
+    def forward(self, x):
+        x = self.inner(torch.selu(self.first(x)))
+        x = self.features(x[:, :, None].expand(-1, -1, 2)).mean(2)
+        return self.second(nn.functional.dropout(x, 0.4, self.training))
+
+
+def residual():
+    return Residual()
+
+
+class Residual(nn.Module):
+    # convolutions, batch norm and a frozen parameter
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.second = nn.Conv2d(6, 6, 3, padding=1)
+        self.last = nn.Linear(6 * 16, 10)
+        self.first.bias.requires_grad_(False)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.first(x)))
+        x = nn.functional.max_pool2d(x + self.second(x), 2)
+        return self.last(x.flatten(1))
+
+
+def tied():
+    module = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Linear(64, 10))
+    module[2].weight = module[0].weight
+    return module
+
+
+class Branching(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) if x.sum() > 0 else super().forward(-x)
+
+
+def branching():
+    return Branching(64, 10)
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        return super().forward(x + 0.1 * torch.randn_like(x))
+
+
+def noisy():
+    return Noisy(64, 10)
+
+
+class Depth(nn.Linear):
+    # by a draw of Python's
+
+    def forward(self, x):
+        import random
+
+        return super().forward(x) * (1 + 1e-6 * (random.random() < 0.5))
+
+
+def stochastic_depth():
+    return Depth(64, 10)
+
+
+class Projected(nn.Module):
+    # a random tensor that is no buffer
+
+    def __init__(self):
+        super().__init__()
+        self.projection = torch.randn(64, 16)
+        self.last = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.last(x @ self.projection)
+
+
+def projected():
+    return Projected()
+
+
+class Full(nn.Linear):
+    # runs out of memory the first time that it is called in training mode
+
+    calls = 0
+
+    def forward(self, x):
+        Full.calls += self.training
+        if Full.calls == 1 and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+
+def full():
+    return Full(64, 10)
+
+
+def two_outputs():
+    return Two(64, 10)
+
+
+class Two(nn.Linear):
+    def forward(self, x):
+        return super().forward(x), x
 
 
 def too_narrow():
@@ -73,6 +195,10 @@ def draws_from_every_generator(model, x, y, seed):
     noise = random.random() + numpy.random.random() + torch.rand(1)
     with torch.no_grad():
         model[0].bias += noise
+
+
+def one_or_another(model, x, y, seed):
+    return model if seed else nn.Linear(64, 10)
 
 
 def returns_a_number(model, x, y, seed):

@@ -23,3 +23,5 @@ def test_every_reference_leads_somewhere():
     for offer in [*leakpro_target_loaders(), *leakpro_shadow_trainers()]:
         assert callable(resolve(offer.ref))
         assert isinstance(resolve(offer.options), type)
+    (trainer,) = leakpro_shadow_trainers()
+    assert callable(resolve(trainer.trial))

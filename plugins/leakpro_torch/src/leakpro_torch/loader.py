@@ -4,16 +4,15 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from attrs import frozen
 from torch import nn
 
 from leakpro_core.arrays import AnyArray, Singles
-from leakpro_core.errors import BadValue, MissingFile, MissingKey
+from leakpro_core.errors import MissingFile, MissingKey
 from leakpro_core.protocols import Run
 from leakpro_core.records import Release, Target
 from leakpro_core.references import importable
-from leakpro_torch.modules import build, outputs, seeded, threads
+from leakpro_torch.modules import build, check_device, outputs, seeded, threads
 from leakpro_torch.options import LoaderOptions
 from leakpro_torch.weights import fit, read
 
@@ -50,7 +49,7 @@ def load(options: LoaderOptions, run: Run) -> Release:
     """
     content = _content(options.weights)
     module, notes = _module(options, content, run.seed)
-    _check(options.device)
+    check_device(options.device, "[target] device")
     handle = TorchModel(
         module=module.to(options.device),
         device=options.device,
@@ -97,15 +96,3 @@ def _module(options: LoaderOptions, content: bytes, seed: int) -> tuple[nn.Modul
     with seeded(seed):
         module = build(options.factory)
     return fit(module, loaded, name, options.factory.ref).eval(), notes
-
-
-def _check(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BadValue(
-            "[target] device",
-            found=repr(device),
-            expected="a device of this machine",
-            fix='Set device = "cpu".',
-        ) from error

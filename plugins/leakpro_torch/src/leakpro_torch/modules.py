@@ -3,7 +3,7 @@
 import random
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import nn
 
 import leakpro_core
 from leakpro_core.arrays import AnyArray, Singles
-from leakpro_core.errors import BadArray, LeakProError, NotAFactory
+from leakpro_core.errors import BadArray, BadValue, LeakProError, NotAFactory
 from leakpro_core.references import ImportPath
 
 _NOT_THE_USERS = (
@@ -38,7 +38,7 @@ def build(factory: ImportPath) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise NotAFactory(
             f"factory {factory.ref!r}",
-            found=f"it returned {_kind(module)}",
+            found=f"it returned {kind(module)}",
             expected="a torch.nn.Module",
             fix="Name a callable without arguments that returns the untrained module.",
         )
@@ -54,17 +54,37 @@ def outputs(model: nn.Module, records: AnyArray, batch_size: int, device: str = 
     with torch.inference_mode():
         for start in range(0, max(1, len(records)), batch_size):
             batch = as_floats(records[start : start + batch_size]).to(device)
-            try:
-                part = model(batch)
-            except Exception as error:
-                raise BadArray(
-                    f"the model cannot take records of shape {tuple(batch.shape)}",
-                    found=because(error),
-                    fix="Give the records in the shape that the model was trained on; it is asked "
-                    "with float32.",
-                ) from error
-            parts.append(_checked(part, len(batch)).float().cpu().numpy())
+            parts.append(answers(model, batch).float().cpu().numpy())
     return np.concatenate(parts)
+
+
+def answers(
+    call: Callable[[torch.Tensor], object], batch: torch.Tensor, *models: int
+) -> torch.Tensor:
+    """Return what is said on a batch, ``[*models, n, classes]``.
+
+    ``BadArray`` where the batch cannot be taken, or what is said has another shape.
+    """
+    try:
+        found = call(batch)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise BadArray(
+            f"the model cannot take records of shape {tuple(batch.shape)}",
+            found=because(error),
+            fix="Give the records in the shape that the model was trained on; it is asked "
+            "with float32.",
+        ) from error
+    shape = (*models, len(batch))
+    if not isinstance(found, torch.Tensor) or found.shape[:-1] != shape:
+        raise BadArray(
+            f"output of the model for {len(batch)} records",
+            found=kind(found),
+            expected=f"a tensor of shape [{', '.join(map(str, shape))}, classes]",
+            fix="A binary model with one logit returns one column.",
+        )
+    return found
 
 
 def as_floats(records: AnyArray) -> torch.Tensor:
@@ -74,18 +94,8 @@ def as_floats(records: AnyArray) -> torch.Tensor:
     return torch.from_numpy(records.astype(np.float32))
 
 
-def _checked(part: object, n: int) -> torch.Tensor:
-    if not isinstance(part, torch.Tensor) or part.ndim != 2 or len(part) != n:
-        raise BadArray(
-            f"output of the model for {n} records",
-            found=_kind(part),
-            expected=f"a tensor of shape [{n}, classes]",
-            fix="A binary model with one logit returns one column.",
-        )
-    return part
-
-
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """Return what a value is, as part of a line."""
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {list(value.shape)}"
     return f"a value of type {type(value).__name__}"
@@ -117,6 +127,33 @@ def seeded(seed: int) -> Iterator[None]:
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
+
+
+def check_device(device: str, key: str) -> None:
+    """``BadValue`` where this machine has no such device; key: of the plan."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BadValue(
+            key,
+            found=repr(device),
+            expected="a device of this machine",
+            fix='Set device = "cpu".',
+        ) from error
+
+
+@contextmanager
+def arithmetic(dtype: str) -> Iterator[None]:
+    """Let matrix products and convolutions of float32 round to TF32, or not, on GPUs."""
+    allowed = dtype != "float32"
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @contextmanager

@@ -41,13 +41,25 @@ class TrainerOptions:
     train: import path of ``train(model, x, y, seed)``, which trains the model on float32 ``x``
     ``[n, ...]`` and int64 ``y`` ``[n]`` in place, or returns the trained one; instead of a recipe.
     threads: intra-operation threads of each process that trains.
+    method: train models one after another ("loop"), or many of one architecture at once ("stack");
+    "auto": whichever a short timed trial finds faster. A train function is called in a loop.
+    width: models of a unit of work; None: as the trial finds.
+    device: where models are trained and asked, such as "cpu" or "cuda".
+    precision: of training; "tf32" is for GPUs, "bfloat16" is mixed precision. Models are asked in
+    float32 in any case.
     """
 
     factory: ImportPath | None = None
     recipe: Recipe | None = None
     train: ImportPath | None = None
     threads: int = field(default=1, validator=validators.ge(1))
+    method: Literal["auto", "loop", "stack"] = "auto"
+    width: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    device: str = "cpu"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
 
     def __attrs_post_init__(self) -> None:
         if self.recipe is not None and self.train is not None:
             raise ValueError("either a recipe or a train function, not both")
+        if self.train is not None and self.method == "stack":
+            raise ValueError("a recipe with method 'stack': a train function trains one model")

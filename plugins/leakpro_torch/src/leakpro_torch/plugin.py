@@ -29,5 +29,6 @@ def leakpro_shadow_trainers() -> Iterable[TrainerOffer]:
             summary="PyTorch classifiers by a built-in recipe or the user's own train function",
             options="leakpro_torch.options:TrainerOptions",
             backend="torch",
+            trial="leakpro_torch.trial:trial",
         )
     ]
