@@ -16,6 +16,7 @@ from leakpro_core.play import play
 from leakpro_core.plugins import Offered, PluginSet
 from leakpro_core.references import resolve
 from leakpro_core.rehearsal import load, rehearse
+from leakpro_core.replay import keep, recall
 from leakpro_core.report import RiskReport
 from leakpro_core.scene import scene
 from leakpro_core.seeds import spawn
@@ -64,14 +65,15 @@ def run(
         ]
         played = []
         for number, (one, attack) in enumerate(product(scenes, plan.attacks)):
+            known = recall(store.answers, one, attack)
             log.info(
-                "attacking",
+                "attacking" if known is None else "recalled",
                 attack=attack.label,
                 adversary=one.adversary.name,
                 number=number,
                 of=len(scenes) * len(plan.attacks),
             )
-            played.append((one, play(one, attack)))
+            played.append((one, known or keep(store.answers, one, play(one, attack))))
         # the judge
         valid = after(plan, cast, valid, played, seed=spawn(plan.seed, "controls"))
         report = assemble(

@@ -2,13 +2,15 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import mkstemp
 
 import numpy as np
+from attrs import frozen
 
 from leakpro_core.arrays import AnyArray
 from leakpro_core.errors import CannotWrite, DamagedFile
@@ -79,6 +81,38 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+@frozen
+class Shelf:
+    """A folder of arrays, each under the SHA-256 of its file, and notes of which belong together.
+
+    What is noted is whole: ``recall`` answers None where a file of it is missing or damaged.
+    """
+
+    folder: Path
+
+    def note(self, key: str, names: Mapping[str, str]) -> None:
+        """Note that ``key`` is finished and which files hold its arrays."""
+        write_atomic(self.folder / f"{key}.json", json.dumps(dict(names), indent=1).encode())
+
+    def recall(self, key: str) -> dict[str, str] | None:
+        """Return the files noted under ``key`` by name, if every one is there and undamaged."""
+        path = self.folder / f"{key}.json"
+        if not path.exists():
+            return None
+        try:
+            names = json.loads(path.read_bytes())
+            if not isinstance(names, dict):
+                return None
+        except ValueError:
+            return None
+        whole = all(sha256(self.folder / f"{name}.npy") == name for name in names.values())
+        return names if whole else None
+
+    def array(self, name: str) -> AnyArray:
+        """Return an array, memory-mapped; ``recall`` or this run verified it."""
+        return load_array(self.folder, name, verify=False)
 
 
 def sweep(folder: Path) -> None:

@@ -106,7 +106,14 @@ def rows_of(evidence: Evidence, rounds: Bools) -> Evidence:
     return Evidence(**{a.name: getattr(evidence, a.name)[rounds] for a in fields(Evidence)})
 
 
-def _stage(scene: Scene, lens: Lens, target: Signals, members: Bools, keep: Ints) -> Stage:
+def _stage(
+    scene: Scene,
+    attack: ChosenAttack,
+    lens: Lens,
+    target: Signals,
+    members: Bools,
+    keep: Ints,
+) -> Stage:
     """Return the stage of one target before the shadows ``keep``."""
     cast, n = scene.cast, scene.cast.candidates
     if {"architecture", "recipe"} - set(scene.adversary.knows):
@@ -136,6 +143,7 @@ def _stage(scene: Scene, lens: Lens, target: Signals, members: Bools, keep: Ints
         pair=cast.pair,
         keep=keep,
         auxiliary=auxiliary,
+        weights=cast.weights if attack.offered.offer.shadow_access == "models" else {},
     )
 
 
@@ -208,7 +216,9 @@ def _round(
     evidence = _answer(
         scene,
         attack,
-        _stage(scene, lens, of_model(cast.targets[lens], target), cast.members[target], keep),
+        _stage(
+            scene, attack, lens, of_model(cast.targets[lens], target), cast.members[target], keep
+        ),
         ("target", target, len(keep)),
         blind=None if scene.blind is None else scene.blind[target],
         cluster=target,
@@ -260,7 +270,7 @@ def _placebos(scene: Scene, attack: ChosenAttack, lens: Lens) -> Floats | None:
         knows_others = pseudo.margin.shape[0] > n
         if len(keep) < offer.shadows or ("auxiliary" in offer.needs and not knows_others):
             return None
-        stage = _stage(scene, lens, pseudo, cast.trained_on[shadow], keep)
+        stage = _stage(scene, attack, lens, pseudo, cast.trained_on[shadow], keep)
         some = scene.rows[_both_sides(stage)[scene.rows]]
         for rows in (scene.rows, some) if some.size else (scene.rows,):
             with suppress(NeedsBothSides):

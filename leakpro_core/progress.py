@@ -47,7 +47,7 @@ def progress(console: Console) -> Iterator[Tell]:
                     bars.update(task, description="training", total=models, completed=known)
                 case {"event": "trained", "models": int(models)}:
                     bars.update(task, completed=models, pace=_pace(event))
-                case {"event": "attacking", "attack": attack, "number": int(n), "of": int(of)}:
+                case {"attack": attack, "number": int(n), "of": int(of)}:
                     bars.update(
                         task, description=f"attack {attack}", total=of, completed=n, pace=""
                     )

@@ -123,8 +123,11 @@ def obstacle(scene: Scene, attack: ChosenAttack) -> str | None:
             return "it needs auxiliary records, and there are none"
         if "auxiliary population" not in adversary.knows:
             return "it needs auxiliary records, which the adversary does not know"
-    if offer.probes and isinstance(getattr(cast.released, "handle", None), Recorded):
+    recorded = isinstance(getattr(cast.released, "handle", None), Recorded)
+    if offer.probes and recorded:
         return "it needs extra queries of the model, of which only recorded outputs exist"
+    if offer.shadow_access == "models" and recorded:
+        return "it needs the shadow models themselves, and only their recorded outputs exist"
     if offer.access is Access.WEIGHTS or offer.backend:
         return "attacks on weights are not played by this version"
     return None

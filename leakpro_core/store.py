@@ -1,8 +1,8 @@
-"""The run folder: plan.json, signals/, evidence/, report.json, SHA256SUMS, log.jsonl.
+"""The run folder: plan.json, signals/, answers/, evidence/, report.json, SHA256SUMS, log.jsonl.
 
-Signals are content-addressed: a file's name is the SHA-256 of its bytes, so a damaged file is
-noticed. SHA256SUMS is written last: a run is finished when every file that it lists is there and
-whole. Everything is written to a temporary name and renamed into place.
+Signals and answers are content-addressed: a file's name is the SHA-256 of its bytes, so a damaged
+file is noticed. SHA256SUMS is written last: a run is finished when every file that it lists is
+there and whole. Everything is written to a temporary name and renamed into place.
 """
 
 import hashlib
@@ -15,13 +15,14 @@ import cattrs
 import numpy as np
 from attrs import fields, frozen
 
-from leakpro_core.arrays import AnyArray
 from leakpro_core.errors import DamagedFile, MissingFile, RunFolderTaken
-from leakpro_core.files import load_array, sha256, sweep, write_atomic
+from leakpro_core.files import Shelf, sha256, sweep, write_atomic
 from leakpro_core.records import Arm, Evidence, Trial
 from leakpro_core.report import RiskReport, from_json, to_json
 
 SUMS = "SHA256SUMS"
+
+_PARTS = ("signals", "answers", "evidence")
 
 
 def evidence_hash(evidence: Evidence) -> str:
@@ -61,7 +62,7 @@ class Store:
                 fix="Choose another --out, or delete it.",
             )
         try:
-            for part in ("signals", "evidence"):
+            for part in _PARTS:
                 (folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MissingFile(
@@ -70,16 +71,21 @@ class Store:
                 fix="Choose another --out.",
             ) from error
         store = cls(folder)
-        for place in (folder, store.signals, folder / "evidence"):
+        for place in (folder, *(folder / part for part in _PARTS)):
             sweep(place)
         if not path.exists():
             _write_json(path, plan)
         return store
 
     @property
-    def signals(self) -> Path:
-        """The folder of the signals."""
-        return self.folder / "signals"
+    def signals(self) -> Shelf:
+        """What is kept of models, by unit of training."""
+        return Shelf(self.folder / "signals")
+
+    @property
+    def answers(self) -> Shelf:
+        """What attacks answered, by attack and adversary."""
+        return Shelf(self.folder / "answers")
 
     def settled(self) -> Trial | None:
         """Return how cohorts are trained, as ``plan.json`` says; None where nothing is settled."""
@@ -101,28 +107,6 @@ class Store:
         path = self.folder / "plan.json"
         plan = json.loads(path.read_bytes())
         _write_json(path, plan | {"training": cattrs.unstructure(trial)})
-
-    def recall(self, key: str) -> dict[str, str] | None:
-        """Return the names noted under ``key`` if every file of them is there and undamaged."""
-        path = self.signals / f"{key}.json"
-        if not path.exists():
-            return None
-        try:
-            names = json.loads(path.read_bytes())
-            if not isinstance(names, dict):
-                return None
-        except ValueError:
-            return None
-        whole = all(sha256(self.signals / f"{name}.npy") == name for name in names.values())
-        return names if whole else None
-
-    def array(self, name: str) -> AnyArray:
-        """Return an array of the signals, memory-mapped; ``recall`` or this run verified it."""
-        return load_array(self.signals, name, verify=False)
-
-    def note(self, key: str, names: Mapping[str, str]) -> None:
-        """Note that the unit ``key`` is finished and which files hold its signals."""
-        write_atomic(self.signals / f"{key}.json", json.dumps(dict(names), indent=1).encode())
 
     def write_evidence(self, name: str, evidence: Evidence) -> str:
         """Write ``evidence/<name>.parquet``; return the evidence's hash."""

@@ -134,18 +134,18 @@ def train(course: Course, store: Store, log: Log) -> Trained:
     for number, models in enumerate(units):
         job = _job(course, models, trial.choice, shadows.offered.offer.ref, ("unit", number))
         key = _key(job, digests)
-        known = store.recall(key)
+        known = store.signals.recall(key)
         if known is not None:
             done[number] = known
             continue
         work = _work(course, "leakpro_core.units:train_unit", job)
-        works.append(evolve(work, results=store.signals, memory=trial.memory))
+        works.append(evolve(work, results=store.signals.folder, memory=trial.memory))
         numbers.append(number)
         keys.append(key)
     progress = _Progress(units, done, log)
     for position, names in _execute(course, works, log):
         assert isinstance(names, dict)
-        store.note(keys[position], names)
+        store.signals.note(keys[position], names)
         done[numbers[position]] = names
         progress.tell(numbers[position])
     return _gather(course.wanted, units, done, store)
@@ -260,7 +260,7 @@ def _gather(
     whole: dict[str, AnyArray] = {}
     for number, unit in enumerate(units):
         for name, file in done[number].items():
-            values = store.array(file)
+            values = store.signals.array(file)
             if name not in whole:
                 whole[name] = empty((models, *values.shape[1:]), values.dtype)
             for model, part in zip(unit, values, strict=True):

@@ -1,12 +1,17 @@
 """The run folder notices damage and belongs to one plan."""
 
+import io
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from leakpro_core.errors import CannotWrite, DamagedFile, MissingFile, RunFolderTaken
 from leakpro_core.files import load_array, save_array, write_atomic
-from leakpro_core.records import Evidence
+from leakpro_core.records import Choice, Evidence, Trial
 from leakpro_core.store import Store, evidence_hash, read_report
 
 
@@ -40,15 +45,61 @@ def test_a_damaged_array_is_noticed(tmp_path) -> None:
 
 def test_a_unit_with_a_damaged_file_is_not_recalled(tmp_path) -> None:
     store = Store.open(tmp_path / "run", {"sha256": "a"})
-    name = save_array(store.signals, np.arange(3.0))
-    store.note("unit", {"0/margin": name})
-    assert {"0/margin": name} == store.recall("unit")
-    (store.signals / f"{name}.npy").write_bytes(b"")
-    assert store.recall("unit") is None
+    name = save_array(store.signals.folder, np.arange(3.0))
+    store.signals.note("unit", {"0/margin": name})
+    assert {"0/margin": name} == store.signals.recall("unit")
+    (store.signals.folder / f"{name}.npy").write_bytes(b"")
+    assert store.signals.recall("unit") is None
+
+
+def test_how_cohorts_are_trained_is_settled_once(tmp_path) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    assert store.settled() is None
+    trial = Trial(choice=Choice(method="stack", width=8, threads=2), seconds=1.5, notes=("so",))
+    store.settle(trial)
+    assert trial == Store.open(tmp_path / "run", {"sha256": "a"}).settled()
+
+
+def test_a_trainer_that_did_not_time_itself_leaves_no_seconds(tmp_path) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    store.settle(Trial(choice=Choice(), seconds=float("nan")))
+    assert store.settled() == Trial(choice=Choice(), seconds=None)
+
+
+@pytest.mark.parametrize("training", ["3", '{"choice": {"width": 0}}', '{"choise": {}}'])
+def test_a_choice_that_nobody_wrote_is_damage(tmp_path, training) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    text = (tmp_path / "run" / "plan.json").read_text().replace("}", f', "training": {training}}}')
+    (tmp_path / "run" / "plan.json").write_text(text)
+    with pytest.raises(DamagedFile, match="a training table that LeakPro did not write"):
+        store.settled()
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path) -> None:
+    run = Store.open(tmp_path / "run", {"sha256": "a"})
+    (run.signals.folder / ".array.x.tmp").write_bytes(b"half")
+    (run.folder / "leakpro-abc").mkdir()
+    (run.folder / "leakpro-abc" / "records.npy").write_bytes(b"people")
+    Store.open(tmp_path / "run", {"sha256": "a"})
+    assert {p.name for p in run.folder.rglob("*")} == {
+        "answers",
+        "evidence",
+        "plan.json",
+        "signals",
+    }
+
+
+@given(arrays(st.sampled_from(["f4", "f8", "i8", "?"]), array_shapes(min_dims=0, min_side=0)))
+def test_a_saved_array_is_what_numpy_would_save(tmp_path_factory, values) -> None:
+    folder, expected = tmp_path_factory.mktemp("saved"), io.BytesIO()
+    np.save(expected, values)
+    name = save_array(folder, values)
+    assert expected.getvalue() == (folder / f"{name}.npy").read_bytes()
+    np.testing.assert_array_equal(values, load_array(folder, name))
 
 
 def test_a_folder_belongs_to_one_plan(tmp_path) -> None:
-    Store.open(tmp_path / "run", {"sha256": "a"}).note("unit", {})
+    Store.open(tmp_path / "run", {"sha256": "a"}).signals.note("unit", {})
     Store.open(tmp_path / "run", {"sha256": "a"})
     with pytest.raises(RunFolderTaken, match="another plan"):
         Store.open(tmp_path / "run", {"sha256": "b"})
@@ -64,7 +115,7 @@ def test_a_folder_belongs_to_one_plan(tmp_path) -> None:
 )
 def test_it_is_said_why_a_run_is_another(tmp_path, now, found) -> None:
     before = {"sha256": "a", "plan_sha256": "p", "inputs": {"/b/x.npz": "1"}}
-    Store.open(tmp_path / "run", before).note("unit", {})
+    Store.open(tmp_path / "run", before).signals.note("unit", {})
     with pytest.raises(RunFolderTaken, match=f"found {found}, expected"):
         Store.open(tmp_path / "run", before | now | {"sha256": "b"})
 
@@ -86,8 +137,8 @@ def test_a_damaged_array_is_mended_when_it_is_written_again(tmp_path) -> None:
 @pytest.mark.parametrize("note", ["", "[1]", "\xff", '{"0/margin": "../../secret"}'])
 def test_a_damaged_note_is_not_recalled(tmp_path, note) -> None:
     store = Store.open(tmp_path / "run", {"sha256": "a"})
-    (store.signals / "unit.json").write_bytes(note.encode("latin-1"))
-    assert store.recall("unit") is None
+    (store.signals.folder / "unit.json").write_bytes(note.encode("latin-1"))
+    assert store.signals.recall("unit") is None
 
 
 def test_a_disk_that_takes_no_more_is_one_clear_error(tmp_path) -> None:
@@ -98,7 +149,7 @@ def test_a_disk_that_takes_no_more_is_one_clear_error(tmp_path) -> None:
 def test_a_run_that_finished_nothing_gives_its_folder_to_the_mended_plan(tmp_path) -> None:
     Store.open(tmp_path / "run", {"sha256": "a"})
     Store.open(tmp_path / "run", {"sha256": "b"})
-    Store.open(tmp_path / "run", {"sha256": "b"}).note("unit", {})
+    Store.open(tmp_path / "run", {"sha256": "b"}).signals.note("unit", {})
     with pytest.raises(RunFolderTaken):
         Store.open(tmp_path / "run", {"sha256": "a"})
 

@@ -1,17 +1,22 @@
 """What models answer is checked before any signal is derived from it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leakpro_core.errors import BadArray, BadRecord, NotAFactory, TrainingFailed
 from leakpro_core.observing import Wanted, observe
 from leakpro_core.offers import Access
-from leakpro_core.records import Signals, TrainingUnit
-from leakpro_core.units import TrainingJob, train_unit
+from leakpro_core.records import Choice, Signals, TrainingUnit, Trial
+from leakpro_core.training import divide
+from leakpro_core.units import TrainingJob, train_unit, try_unit
 from leakpro_core.view import Lens
 
 N = 60
@@ -62,22 +67,84 @@ def test_labels_beyond_the_outputs_are_named() -> None:
         asked(LOGITS[:, :, :2])
 
 
-def test_a_model_that_diverged_failed_in_its_training(tmp_path: Path, monkeypatch) -> None:
-    class Cohort:
-        def query(self, records: np.ndarray) -> np.ndarray:
-            return np.full((1, len(records), 3), np.nan, np.float32)
+class Cohort:
+    """Two models of one parameter each, which answer whatever they are asked with it."""
 
-    module = ModuleType("diverging")
-    module.train = lambda data, unit, run: Cohort()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "diverging", module)
-    job = TrainingJob(
-        ref="diverging:train",
-        unit=TrainingUnit(models=(2,), rows=(np.arange(9),), seeds=(1,), options=None),
-        classes=3,
-        modality="tabular",
-        wanted=WANTED,
-        seed=0,
-        scratch=tmp_path,
-    )
+    def query(self, records: np.ndarray) -> np.ndarray:
+        return np.array([[[1.0, 3.0, 5.0]], [[2.0, 4.0, 6.0]]], np.float32).repeat(len(records), 1)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {"bias": np.array([[1.0], [2.0]])}
+
+
+class Diverged:
+    def query(self, records: np.ndarray) -> np.ndarray:
+        return np.full((2, len(records), 3), np.nan, np.float32)
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch) -> Callable[..., TrainingJob]:
+    """Return a function that makes a unit of two models, trained by ``train``."""
+
+    def make(train: Callable[..., object], *, keep_weights: bool = False) -> TrainingJob:
+        module = ModuleType("trainer_of_a_test")
+        module.train = train  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "trainer_of_a_test", module)
+        rows = (np.arange(9), np.arange(9))
+        return TrainingJob(
+            ref="trainer_of_a_test:train",
+            unit=TrainingUnit(models=(2, 3), rows=rows, seeds=(1, 2), options=None),
+            classes=3,
+            modality="tabular",
+            wanted=evolve(WANTED, keep_weights=keep_weights),
+            seed=0,
+            scratch=tmp_path,
+        )
+
+    return make
+
+
+def test_a_unit_keeps_signals_and_no_weights_unless_an_attack_asks(job) -> None:
+    kept = train_unit(job(lambda *_: Cohort()), RECORDS, LABELS)
+    assert {name: values.shape for name, values in kept.items()} == {
+        "0/margin": (2, N, 1),
+        "0/log_p@1.0": (2, N, 1),
+    }
+
+
+def test_weights_are_kept_where_an_attack_asks(job) -> None:
+    kept = train_unit(job(lambda *_: Cohort(), keep_weights=True), RECORDS, LABELS)
+    assert kept["weights/bias"].tolist() == [[1.0], [2.0]]
+
+
+def test_a_trainer_without_weights_is_named_where_an_attack_asks_for_them(job) -> None:
+    class Bare:
+        query = Cohort.query
+
+    with pytest.raises(NotAFactory, match=r"trainer_of_a_test.*expected the weights of all 2"):
+        train_unit(job(lambda *_: Bare(), keep_weights=True), RECORDS, LABELS)
+
+
+def test_a_model_that_diverged_failed_in_its_training(job) -> None:
     with pytest.raises(TrainingFailed, match=r"output of model 2 for record 0.*diverged"):
-        train_unit(job, RECORDS, LABELS)
+        train_unit(job(lambda *_: Diverged()), RECORDS, LABELS)
+
+
+def test_a_trial_returns_a_trial(job) -> None:
+    trial = Trial(choice=Choice(method="stack", width=2), seconds=0.5)
+    assert trial == try_unit(job(lambda *_: trial), RECORDS, LABELS)
+    with pytest.raises(NotAFactory, match="found int, expected a Trial"):
+        try_unit(job(lambda *_: 3), RECORDS, LABELS)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.integers(1, 12))
+def test_units_hold_every_model_once_and_no_more_than_their_width(sizes, width) -> None:
+    units = divide([np.arange(size) for size in sizes], width)
+    assert sorted(sum(units, ())) == list(range(len(sizes)))
+    assert max(map(len, units)) <= width
+    assert max(map(len, units)) - min(map(len, units)) <= 1
+
+
+def test_models_with_equally_many_rows_are_trained_together() -> None:
+    rows = [np.arange(n) for n in (5, 6, 5, 6)]
+    assert divide(rows, 2) == [(0, 2), (1, 3)]
