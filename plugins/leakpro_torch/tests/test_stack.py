@@ -90,6 +90,16 @@ def test_a_step_with_one_logit(digits, trained):
     assert stack.query(odd.records).shape == (3, 1797, 1)
 
 
+def test_mixed_precision(digits, trained):
+    rows = np.arange(64)
+    choices = [Choice(method=m, dtype="bfloat16") for m in ("loop", "stack")]
+    recipe = evolve(ONE_STEP, optimiser="sgd", lr=0.1)
+    loop, stack = (trained(digits, "normalised", recipe, c, rows=rows) for c in choices)
+    exact = trained(digits, "normalised", recipe, LOOP, rows=rows)
+    assert max(differences(loop, stack).values()) < 1e-3
+    assert 1e-6 < max(differences(loop, exact).values()) < 1e-2
+
+
 @pytest.mark.parametrize("factory", ["with_dropout", "normalised"])
 def test_an_epoch_with_numbers_of_rows_that_differ(factory, digits, unit_of, user, run):
     """Last batches of 6, 1 (joined to the one before it), 6 and none."""

@@ -21,7 +21,8 @@ from leakpro_torch.modules import kind
 class Task:
     """What models learn: ``records`` ``[n, ...]``, int64 ``labels`` ``[n]``, on one device.
 
-    dtype: the arithmetic, as ``Choice`` has it; channels_last: the layout of image batches.
+    dtype: the arithmetic, as ``Choice`` has it; channels_last: the layout of image batches;
+    watched: whether a loss that is not finite is an error.
     """
 
     records: torch.Tensor = field(repr=False)
@@ -30,6 +31,7 @@ class Task:
     recipe: Recipe
     dtype: str = "float32"
     channels_last: bool = False
+    watched: bool = True
 
     @property
     def device(self) -> torch.device:
@@ -95,7 +97,8 @@ def steps(learner: One | Many, task: Task, pupils: Sequence[Pupil]) -> Iterator[
             optimiser.step()
             step += 1
             yield
-        _check_finite(sums, pupils, epoch, recipe.epochs)
+        if task.watched:
+            _check_finite(sums, pupils, epoch, recipe.epochs)
 
 
 def fit(learner: One | Many, task: Task, pupils: Sequence[Pupil]) -> None:

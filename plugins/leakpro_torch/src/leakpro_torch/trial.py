@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from attrs import evolve, field, frozen
 
+from leakpro_core.errors import LeakProError, TrainingFailed
 from leakpro_core.protocols import Run
 from leakpro_core.recipes import Recipe, batches
 from leakpro_core.records import Choice, TrainingSet, TrainingUnit, Trial
@@ -15,7 +16,7 @@ from leakpro_torch.draws import keys
 from leakpro_torch.fitting import Pupil, Task, steps
 from leakpro_torch.learners import One, Unstackable, check_agreement
 from leakpro_torch.memory import per_model, room
-from leakpro_torch.modules import arithmetic, build, check_device, seeded, threads
+from leakpro_torch.modules import arithmetic, because, build, check_device, seeded, threads
 from leakpro_torch.options import TrainerOptions
 from leakpro_torch.trainer import (
     factory_of,
@@ -103,9 +104,14 @@ def trial(data: TrainingSet, unit: TrainingUnit, run: Run) -> Trial:
         return Trial(choice=choice)
     recipe = options.recipe or Recipe()
     task = task_of(data, recipe, choice)
-    with threads(choice.threads), arithmetic(choice.dtype):
-        course = _course(factory, task, unit, choice)
-        winner, notes = _race(course, options)
+    try:
+        with threads(choice.threads), arithmetic(choice.dtype):
+            course = _course(factory, task, unit, choice)
+            winner, notes = _race(course, options)
+    except LeakProError:
+        raise
+    except Exception as error:
+        raise TrainingFailed(f"model {unit.models[0]}", found=because(error)) from error
     if winner.method == "stack":
         choice = evolve(choice, method="stack", width=options.width or winner.width)
     size = course.task.recipe.batch_size
@@ -140,8 +146,9 @@ def _course(factory: ImportPath, task: Task, unit: TrainingUnit, choice: Choice)
 
 
 def _in_batches(task: Task, size: int) -> Task:
-    # So many epochs that no trial comes to their end.
-    return evolve(task, recipe=evolve(task.recipe, batch_size=size, epochs=10**6))
+    # So many epochs that no trial comes to their end; a diverging model is as fast as any.
+    recipe = evolve(task.recipe, batch_size=size, epochs=10**6)
+    return evolve(task, recipe=recipe, watched=False)
 
 
 def _clock(choice: Choice) -> Callable[[], float]:
