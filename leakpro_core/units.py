@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from leakpro_core.arrays import AnyArray, Ints
 from leakpro_core.errors import BadRecord, NotAFactory, TrainingFailed
+from leakpro_core.memory import taken
 from leakpro_core.observing import Wanted, arrays_of, observe
 from leakpro_core.protocols import Cohort, Log, Weights
 from leakpro_core.records import Signals, TrainingSet, TrainingUnit, Trial
@@ -62,7 +63,8 @@ def try_unit(job: TrainingJob, records: AnyArray, labels: Ints) -> Trial:
         trial = resolve(job.ref)(_data(job, records, labels), job.unit, run)
     if not isinstance(trial, Trial):
         raise NotAFactory(f"trial {job.ref!r}", found=type(trial).__name__, expected="a Trial")
-    return trial
+    # What the interpreter and its libraries take comes on top, in every worker.
+    return evolve(trial, memory=trial.memory + taken()) if trial.memory else trial
 
 
 def _data(job: TrainingJob, records: AnyArray, labels: Ints) -> TrainingSet:

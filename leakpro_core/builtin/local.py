@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
-from leakpro_core.builtin.memory import available
 from leakpro_core.errors import TrainingFailed
+from leakpro_core.memory import available
 from leakpro_core.processes import cause, start, threads
 from leakpro_core.work import Vetting, Work, answer, keep, pack, perform
 

@@ -13,8 +13,8 @@ import pytest
 from attrs import evolve, field, frozen
 
 from leakpro_core.builtin.local import LocalOptions, execute
-from leakpro_core.builtin.memory import available
 from leakpro_core.errors import BadRecord, LeakProError, ReferenceNotFound, TrainingFailed
+from leakpro_core.memory import available
 from leakpro_core.work import Vetting, Work, perform
 
 IN_PROCESS = LocalOptions(workers=0)

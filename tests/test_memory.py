@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leakpro_core.builtin.memory import available
+from leakpro_core.memory import available
 
 MEMINFO = "MemTotal:       16000 kB\nMemFree:         1000 kB\nMemAvailable:    8000 kB\n"
 

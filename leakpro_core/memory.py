@@ -1,4 +1,4 @@
-"""How much memory is free for this process and those that it starts.
+"""How much memory this process takes, and how much is free for it and those that it starts.
 
 Read from Linux's own files: what the kernel says is available, and the limits of the control
 groups that the process is in (a container's, a batch job's). Elsewhere it is not known.
@@ -15,6 +15,11 @@ def available(root: Path = Path("/")) -> int | None:
     """
     figures = [_machine(root), *_groups(root)]
     return min((figure for figure in figures if figure is not None), default=None)
+
+
+def taken(root: Path = Path("/")) -> int:
+    """Return bytes of anonymous memory of this process, 0 where that is not known."""
+    return 1024 * _table(root / "proc/self/status").get("RssAnon", 0)
 
 
 def _machine(root: Path) -> int | None:
