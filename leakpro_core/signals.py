@@ -132,7 +132,7 @@ def gather(signals: Signals, models: Ints, rows: spill.Order) -> Signals:
 
 def gathered(values: AnyArray, models: Ints, rows: spill.Order) -> AnyArray:
     """Return one copy of ``values [models, n, ...]``, as ``gather`` does."""
-    copy = spill.empty((len(models), len(rows.rows), *values.shape[2:]), values.dtype)
+    copy = spill.empty((len(models), len(rows.second), *values.shape[2:]), values.dtype)
     for place, model in zip(copy, models, strict=True):
         rows.copy(values[model], place)
     return copy

@@ -22,8 +22,8 @@ from leakpro_core.errors import CannotWrite
 LEAST = 32 * 2**20
 """Bytes from which an array lies in a file."""
 
-_NEAR = 2**19
-"""Bytes that stay near the processor while they are put in order."""
+_NEAR = 2**16
+"""Rows that stay near the processor while they are put in order."""
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike, *, least: int = LEAST) -> AnyArray:
@@ -53,38 +53,36 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike, *, least: int = LEAST) -> An
 
 @frozen(kw_only=True, eq=False)
 class Order:
-    """Rows to be copied, in an order of their own, prepared for many arrays.
+    """Rows to be copied in an order of their own, prepared for many arrays.
 
-    steps: by block of the copy, its rows in the order of the source, and the place of each.
-    A copy in a random order reads each part of the source once a block this way, and does not wait
-    for memory at every row: it takes time linear in the rows.
+    first: the rows, part by part of the source; second: where each row of the copy is then.
+    A copy in a random order waits for memory at every row. In two steps, each of which stays
+    near the processor, it takes time linear in the rows.
     """
 
-    rows: Ints
-    steps: tuple[tuple[slice, Ints, Ints], ...]
+    first: Ints
+    second: Ints
 
     @classmethod
-    def of(cls, rows: Ints, width: int = 4) -> "Order":
-        """Return the order of ``rows``, none negative, of so many bytes each."""
-        size = max(1, _NEAR // max(1, width))
-        steps = []
-        for start in range(0, len(rows), size):
-            block = slice(start, min(len(rows), start + size))
-            source = np.argsort(rows[block])
-            steps.append((block, rows[block][source], np.argsort(source)))
-        return cls(rows=rows, steps=tuple(steps))
+    def of(cls, rows: Ints) -> "Order":
+        """Return the order of ``rows``, none negative."""
+        by_part = np.argsort(rows // _NEAR, kind="stable")
+        second = np.empty_like(by_part)
+        second[by_part] = np.arange(len(rows))
+        return cls(first=rows[by_part], second=second)
 
     def copy(self, values: AnyArray, copy: AnyArray) -> None:
         """Copy the rows of ``values [n, ...]`` into ``copy [rows, ...]``, of the same dtype."""
-        for block, source, place in self.steps:
-            near = np.take(values, source, axis=0, mode="clip")
-            np.take(near, place, axis=0, out=copy[block], mode="clip")
+        near = np.take(values, self.first, axis=0, mode="clip")
+        np.take(near, self.second, axis=0, out=copy, mode="clip")
 
 
 def chosen(values: AnyArray, rows: Ints, *, least: int = LEAST) -> AnyArray:
     """Return a copy of ``rows`` of ``values [n, ...]``, in that order."""
     copy = empty((len(rows), *values.shape[1:]), values.dtype, least=least)
-    Order.of(rows, values.dtype.itemsize * prod(values.shape[1:])).copy(values, copy)
+    step = max(1, LEAST // max(1, values.dtype.itemsize * prod(values.shape[1:])))
+    for start in range(0, len(rows), step):
+        copy[start : start + step] = values[rows[start : start + step]]
     return copy
 
 
