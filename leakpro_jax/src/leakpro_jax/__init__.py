@@ -1,0 +1,1 @@
+"""JAX and Equinox targets and shadow models for LeakPro."""
