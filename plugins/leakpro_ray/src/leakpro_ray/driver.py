@@ -6,6 +6,9 @@ Messages to the caller are pairs: ("connected", None), ("more", None) to be give
 
 import math
 import os
+import shutil
+import signal
+import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,8 +16,8 @@ from typing import Any
 
 import ray
 
-from leakpro_core.builtin.memory import available
 from leakpro_core.errors import BadValue
+from leakpro_core.memory import available
 from leakpro_core.processes import threads
 from leakpro_ray.options import RayOptions
 from leakpro_ray.sharing import nodes, share_out, task_of
@@ -24,26 +27,27 @@ _MEBIBYTE = 2**20
 
 def drive(connection: Connection) -> None:
     """Connect to Ray, do the units that the caller gives out, leave nothing behind."""
-    options, folder, count, data = connection.recv()
+    options, folder, scratch, count, data = connection.recv()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
     _silence(folder)
     try:
-        _connect(options, folder, data)
+        _connect(options, folder, scratch, data)
         connection.send(("connected", None))
         _await_room(connection, options)
         share_out(connection, options, count)
     finally:
         ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)  # the caller may have been killed
 
 
 def _silence(folder: Path) -> None:
     """Let what Ray prints go to a file: the terminal is the audit's."""
-    folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "driver.log").open("ab") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
 
 
-def _connect(options: RayOptions, folder: Path, data: int) -> None:
+def _connect(options: RayOptions, folder: Path, scratch: Path, data: int) -> None:
     common: dict[str, Any] = {
         "log_to_driver": False,
         "runtime_env": {"env_vars": threads(options.threads)},
@@ -54,7 +58,8 @@ def _connect(options: RayOptions, folder: Path, data: int) -> None:
             num_cpus=max(1, math.ceil(options.workers * options.needs["CPU"])),
             include_dashboard=False,
             object_store_memory=_store_size(data),
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / "r"),  # everybody may write to it
+            object_spilling_directory=str(scratch),  # records and signals that have no room
             **common,
         )
         return

@@ -6,7 +6,7 @@ connects: there it does so to nobody, and what does not answer in time is stoppe
 """
 
 import atexit
-import contextlib
+import os
 import socket
 import tempfile
 import time
@@ -22,9 +22,11 @@ from leakpro_core.protocols import Run
 from leakpro_core.work import Work
 from leakpro_ray.options import RayOptions, place
 
-_SOCKET = 39
-"""Longest folder that Ray's sockets fit into: a socket's path has 103 bytes on some systems, and
-``/session_<date>_<time>_<process>/sockets/plasma_store`` is to be added."""
+_SOCKET = 103
+"""Bytes of the longest path that a socket can have everywhere."""
+
+_NAMES = "leakpro-12345678/r/session_2026-11-25_12-00-00_123456_1234567/sockets/plasma_store"
+"""What comes behind the folder for temporary files, in the longest path that is a socket's."""
 
 
 def execute(works: Sequence[Work], options: RayOptions, run: Run) -> Iterator[tuple[int, object]]:
@@ -38,7 +40,10 @@ def execute(works: Sequence[Work], options: RayOptions, run: Run) -> Iterator[tu
     if not works:
         return
     _knock(options)
-    with _folder(run.scratch) as folder:
+    # The driver deletes it too, should this process be killed.
+    with tempfile.TemporaryDirectory(
+        prefix="leakpro-", dir=_place(), ignore_cleanup_errors=True
+    ) as folder:
         connection, process = start(
             verified,
             works[0].vetting,
@@ -51,7 +56,7 @@ def execute(works: Sequence[Work], options: RayOptions, run: Run) -> Iterator[tu
         atexit.register(stop)
         try:
             data = sum(path.stat().st_size for path in {p for work in works for p in work.data})
-            connection.send((options, folder, len(works), data))
+            connection.send((options, Path(folder), run.scratch, len(works), data))
             _connected(connection, process, options)
             yield from _share_out(works, connection, process, run)
         finally:
@@ -77,16 +82,10 @@ def _silent(options: RayOptions, found: str) -> BadValue:
     )
 
 
-@contextlib.contextmanager
-def _folder(scratch: Path) -> Iterator[Path]:
-    """Yield a new private folder, in ``scratch`` where the sockets' paths are not too long."""
-    # Ray lets everybody write to its folder, which is therefore made inside this one.
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=scratch) as name:
-        if len(f"{name}/r".encode()) <= _SOCKET:
-            yield Path(name, "r")
-            return
-    with tempfile.TemporaryDirectory(prefix="leakpro-", dir="/tmp") as name:
-        yield Path(name, "r")
+def _place() -> Path:
+    """Return where Ray's folder can be: sockets need short paths, and not those of a network."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(os.fsencode(usual / _NAMES)) <= _SOCKET else Path("/tmp")  # noqa: S108
 
 
 def _environment(options: RayOptions) -> dict[str, str]:
