@@ -96,7 +96,7 @@ def test_mixed_precision(digits, trained):
     recipe = evolve(ONE_STEP, optimiser="sgd", lr=0.1)
     loop, stack = (trained(digits, "normalised", recipe, c, rows=rows) for c in choices)
     exact = trained(digits, "normalised", recipe, LOOP, rows=rows)
-    assert max(differences(loop, stack).values()) < 1e-3
+    assert max(differences(loop, stack).values()) < 5e-3
     assert 1e-6 < max(differences(loop, exact).values()) < 1e-2
 
 

@@ -1,7 +1,6 @@
 """Train models by a recipe, one by itself or many as a stack, by the same steps."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -13,8 +12,11 @@ from leakpro_core.errors import NotAFactory, TrainingFailed
 from leakpro_core.recipes import Epoch, Recipe, batches, epochs, rate
 from leakpro_torch.augment import crop, flip
 from leakpro_torch.draws import keys
-from leakpro_torch.learners import Many, One
+from leakpro_torch.learners import Batch, Many, One
 from leakpro_torch.modules import kind
+from leakpro_torch.perceptrons import Perceptrons
+
+Learner = One | Many | Perceptrons
 
 
 @frozen(kw_only=True)
@@ -37,12 +39,6 @@ class Task:
     def device(self) -> torch.device:
         """Where the records are."""
         return self.records.device
-
-    def mixed(self) -> AbstractContextManager[object]:
-        """Return the context of a forward pass."""
-        if self.dtype == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
 
 
 @frozen(kw_only=True)
@@ -68,7 +64,7 @@ class _Dealt:
     keys: torch.Tensor
 
 
-def steps(learner: One | Many, task: Task, pupils: Sequence[Pupil]) -> Iterator[None]:
+def steps(learner: Learner, task: Task, pupils: Sequence[Pupil]) -> Iterator[None]:
     """Train the ``pupils`` in place, those of ``learner`` in order; yields after each step.
 
     They have equally many batches an epoch, and stand in the order of their numbers of rows.
@@ -91,7 +87,7 @@ def steps(learner: One | Many, task: Task, pupils: Sequence[Pupil]) -> Iterator[
             for parameter in parameters:
                 parameter.grad = None
             for part, start, stop in pieces:
-                sums[part] += _backward(learner, task, dealt, batch, part, start, stop)
+                sums[part] += _learn(learner, task, dealt, batch, part, start, stop)
             if recipe.clip is not None:
                 learner.clip(recipe.clip)
             optimiser.step()
@@ -101,7 +97,7 @@ def steps(learner: One | Many, task: Task, pupils: Sequence[Pupil]) -> Iterator[
             _check_finite(sums, pupils, epoch, recipe.epochs)
 
 
-def fit(learner: One | Many, task: Task, pupils: Sequence[Pupil]) -> None:
+def fit(learner: Learner, task: Task, pupils: Sequence[Pupil]) -> None:
     """Train to the end; see ``steps``."""
     for _ in steps(learner, task, pupils):
         pass
@@ -116,10 +112,10 @@ def _parts(pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[slice, int, int]
             first = m
 
 
-def _backward(
-    learner: One | Many, task: Task, dealt: _Dealt, batch: int, part: slice, start: int, stop: int
+def _learn(
+    learner: Learner, task: Task, dealt: _Dealt, batch: int, part: slice, start: int, stop: int
 ) -> torch.Tensor:
-    """Add a batch's gradients of the models in ``part``; return their mean losses ``[m]``."""
+    """Add to the gradients of the models in ``part`` on a batch; return their mean losses ``[m]``."""
     rows = dealt.order[part, start:stop].reshape(-1)
     records = task.records.index_select(0, rows).float()
     if dealt.flip is not None:
@@ -129,23 +125,23 @@ def _backward(
     if task.channels_last:
         records = records.contiguous(memory_format=torch.channels_last)
     models, size = part.stop - part.start, stop - start
-    whole = models == len(dealt.order)
-    with task.mixed():
-        outputs = learner.forward(
-            records.view(models, size, *records.shape[1:]),
-            dealt.keys[part, batch],
-            None if whole else part,
+    labels = task.labels.index_select(0, rows)
+
+    def loss(outputs: torch.Tensor) -> torch.Tensor:
+        _check_outputs(outputs, size, task.classes)
+        flat = outputs.flatten(0, 1).float()
+        each = losses(flat, labels, task.classes, task.recipe.label_smoothing)
+        return each.view(models, size).mean(1)
+
+    return learner.learn(
+        Batch(
+            records=records.view(models, size, *records.shape[1:]),
+            keys=dealt.keys[part, batch],
+            loss=loss,
+            part=None if models == len(dealt.order) else part,
+            mixed=task.dtype == "bfloat16",
         )
-    _check_outputs(outputs, size, task.classes)
-    each = losses(
-        outputs.flatten(0, 1).float(),
-        task.labels.index_select(0, rows),
-        task.classes,
-        task.recipe.label_smoothing,
     )
-    means = each.view(models, size).mean(1)
-    means.sum().backward()  # type: ignore[no-untyped-call]
-    return means.detach()
 
 
 def _check_outputs(outputs: object, size: int, classes: int) -> None:

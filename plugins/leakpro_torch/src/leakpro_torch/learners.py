@@ -1,8 +1,8 @@
 """One model, or many of one architecture stacked: what a training step needs of either."""
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,24 @@ from torch.func import functional_call, vmap
 
 from leakpro_torch.draws import Draws
 from leakpro_torch.modules import because
-from leakpro_torch.sequence import is_sequence, sequence
 
 Tensors = dict[str, torch.Tensor]
+
+
+@frozen(kw_only=True)
+class Batch:
+    """What models learn from in one step.
+
+    records: ``[m, b, ...]``; keys: int32 ``[m, 2]``, what dropout is drawn from; loss: from outputs
+    ``[m, b, ...]`` to mean losses ``[m]``; part: which models of a stack these are, None: all;
+    mixed: whether the forward pass is in bfloat16 where that serves.
+    """
+
+    records: torch.Tensor
+    keys: torch.Tensor
+    loss: Callable[[Any], torch.Tensor]
+    part: slice | None = None
+    mixed: bool = False
 
 
 class Unstackable(Exception):
@@ -41,6 +56,10 @@ class One:
             outputs = self.module(records[0])
         return outputs[None] if isinstance(outputs, torch.Tensor) else outputs
 
+    def learn(self, batch: Batch) -> torch.Tensor:
+        """Add to the gradients; return the loss ``[1]``."""
+        return _learn(self, batch)
+
     def clip(self, limit: float) -> None:
         """Scale the gradient down to an L2 norm of ``limit``."""
         nn.utils.clip_grad_norm_(self.module.parameters(), limit)
@@ -51,13 +70,11 @@ class Many:
     """Models of one architecture. parameters, buffers: by name, ``[models, ...]``.
 
     base: one of the modules, of which only the structure and its mode are used.
-    plain: whether it is a sequence of layers that needs no ``vmap`` (see ``sequence``).
     """
 
     base: nn.Module
     weights: Tensors = field(repr=False)
     buffers: Tensors = field(repr=False)
-    plain: bool = False
 
     @property
     def models(self) -> int:
@@ -85,14 +102,14 @@ class Many:
         weights, buffers = self.weights, self.buffers
         if part is not None:
             weights, buffers = _part(weights, part), _part(buffers, part)
-        if self.plain:
-            return sequence(self.base, weights, records, keys)
         return vmap(self._call, randomness="error")(weights, buffers, records, keys)
+
+    def learn(self, batch: Batch) -> torch.Tensor:
+        """Add to the gradients of the batch's models; return their losses ``[m]``."""
+        return _learn(self, batch)
 
     def ask(self, records: torch.Tensor) -> Any:
         """Return outputs ``[models, n, ...]`` of all models on ``records`` ``[n, ...]``."""
-        if self.plain:
-            return sequence(self.base, self.weights, records[None])
         asked = vmap(self._ask, in_dims=(0, 0, None), randomness="error")
         return asked(self.weights, self.buffers, records)
 
@@ -110,6 +127,15 @@ class Many:
         factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)  # as clip_grad_norm_
         for gradient in gradients:
             gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+def _learn(learner: One | Many, batch: Batch) -> torch.Tensor:
+    context = torch.autocast(batch.records.device.type, torch.bfloat16) if batch.mixed else None
+    with context or nullcontext():
+        outputs = learner.forward(batch.records, batch.keys, batch.part)
+    means = batch.loss(outputs)
+    means.sum().backward()  # type: ignore[no-untyped-call]
+    return means.detach()
 
 
 def _part(tensors: Tensors, part: slice) -> Tensors:
@@ -134,7 +160,6 @@ def stacked(modules: Sequence[nn.Module]) -> Many:
         base=modules[0],
         weights=weights,
         buffers=stack([dict(module.named_buffers()) for module in modules]),
-        plain=is_sequence(modules[0]),
     )
 
 

@@ -15,10 +15,11 @@ from leakpro_core.recipes import Recipe, batches
 from leakpro_core.records import Choice, TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath
 from leakpro_torch.cohort import StackedCohort, TorchCohort
-from leakpro_torch.fitting import Pupil, Task, fit
+from leakpro_torch.fitting import Learner, Pupil, Task, fit
 from leakpro_torch.learners import Many, One, Unstackable, nothing_drawn, stacked
 from leakpro_torch.modules import arithmetic, because, build, check_device, kind, seeded, threads
 from leakpro_torch.options import TrainerOptions
+from leakpro_torch.perceptrons import Perceptrons, is_perceptron
 
 _TAKEN = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 """Types of records that torch takes rows of; others are copied as float32."""
@@ -193,7 +194,7 @@ def _stack(factory: ImportPath, task: Task, pupils: Sequence[Pupil]) -> Many:
     try:
         many = stack_of(factory, task, pupils)
         with nothing_drawn():
-            fit(many, task, pupils)
+            fit(learner_of(many, task), task, pupils)
     except (LeakProError, torch.OutOfMemoryError):
         raise
     except Unstackable as error:
@@ -213,6 +214,12 @@ def stack_of(factory: ImportPath, task: Task, pupils: Sequence[Pupil]) -> Many:
     many = stacked(modules)
     many.base.train()
     return many
+
+
+def learner_of(many: Many, task: Task) -> Learner:
+    """Return what trains a stack fastest."""
+    plain = task.dtype != "bfloat16" and is_perceptron(many.base)
+    return Perceptrons(many=many) if plain else many
 
 
 def unstackable(pupils: Sequence[Pupil], error: Unstackable) -> BadValue:

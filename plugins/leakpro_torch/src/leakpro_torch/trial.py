@@ -20,6 +20,7 @@ from leakpro_torch.modules import arithmetic, because, build, check_device, seed
 from leakpro_torch.options import TrainerOptions
 from leakpro_torch.trainer import (
     factory_of,
+    learner_of,
     options_of,
     placed,
     pupils_of,
@@ -232,7 +233,7 @@ def _stacks(course: _Course, options: TrainerOptions, loop: _Contestant) -> Iter
             stack = _Contestant(
                 method="stack",
                 width=width,
-                training=steps(many, course.task, course.pupils[:width]),
+                training=steps(learner_of(many, course.task), course.task, course.pupils[:width]),
             )
             _warm(course, stack)
         except torch.OutOfMemoryError:
