@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -57,10 +59,22 @@ def raise_two() -> None:
 
 def address_and_plugins() -> tuple[str, list[str]]:
     """Return the node's own address, and what of plugins this process has imported."""
-    import sys
-
     names = [name for name in sys.modules if name.startswith("leakpro_") and name[8:12] != "core"]
     return ray.nodes()[0]["NodeManagerAddress"], names
+
+
+def admitted() -> dict[str, bool]:
+    """Return whether programs may use this Ray, by what they know: its address, its token too."""
+    address = ray.get_runtime_context().gcs_address
+    code = f"import ray; ray.init({address!r}); print(ray.get(ray.remote(lambda: 5).remote()))"
+    others = {**os.environ, "RAY_NUM_REDIS_GET_RETRIES": "2"}
+    strangers = {**others, "RAY_AUTH_TOKEN": 64 * "0"}
+    outcome = {}
+    for who, environment in (("token", others), ("address", strangers)):
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        outcome[who] = done.stdout == "5\n"
+    return outcome
 
 
 def total(remove: str, values: np.ndarray, more: np.ndarray) -> tuple[float, bool]:

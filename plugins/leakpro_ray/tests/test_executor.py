@@ -79,6 +79,10 @@ def test_a_ray_of_its_own_does_what_the_local_executor_does(run, mark, tmp_path)
     assert list(run.scratch.iterdir()) == []
 
 
+def test_a_ray_of_its_own_admits_nobody_else(run):
+    assert results([work("admitted")], RayOptions(), run) == {0: {"token": True, "address": False}}
+
+
 def test_a_running_cluster_does_the_same(run, mark, cluster, tmp_path):
     values = tmp_path / "values.npy"
     np.save(values, np.arange(10.0))

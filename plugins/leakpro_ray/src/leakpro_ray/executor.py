@@ -7,6 +7,7 @@ connects: there it does so to nobody, and what does not answer in time is stoppe
 
 import atexit
 import os
+import secrets
 import socket
 import tempfile
 import time
@@ -97,6 +98,8 @@ def _environment(options: RayOptions) -> dict[str, str]:
     }
     if options.address is None:
         environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # "no cluster": loopback only
+        environment["RAY_AUTH_MODE"] = "token"  # and not for other users of this machine
+        environment["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         environment["RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE"] = "1"  # a small /dev/shm is no error
     return environment
 
