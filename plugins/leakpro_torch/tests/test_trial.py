@@ -98,7 +98,7 @@ def test_a_train_function_is_called_in_a_loop(tried, user):
 
 
 def test_what_is_wrong_with_models_is_said_by_the_trial(tried, digits, unit_of, run):
-    with pytest.raises(NotAFactory, match=r"shape \[8, 5\] for 8 records, expected \[8, 10\]"):
+    with pytest.raises(NotAFactory, match=r"shape \[4, 5\] for 4 records, expected \[4, 10\]"):
         tried("too_narrow")
     with pytest.raises(NotAFactory, match="raised ZeroDivisionError"):
         tried("raises")

@@ -115,7 +115,7 @@ def _parts(pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[slice, int, int]
 def _learn(
     learner: Learner, task: Task, dealt: _Dealt, batch: int, part: slice, start: int, stop: int
 ) -> torch.Tensor:
-    """Add to the gradients of the models in ``part`` on a batch; return their mean losses ``[m]``."""
+    """Add a batch's gradients of the models in ``part``; return their mean losses ``[m]``."""
     rows = dealt.order[part, start:stop].reshape(-1)
     records = task.records.index_select(0, rows).float()
     if dealt.flip is not None:

@@ -144,16 +144,19 @@ def check_device(device: str, key: str) -> None:
 
 @contextmanager
 def arithmetic(dtype: str) -> Iterator[None]:
-    """Let matrix products and convolutions of float32 round to TF32, or not, on GPUs."""
-    allowed = dtype != "float32"
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    """Let matrix products and convolutions of float32 round to TF32, or not, on GPUs.
+
+    Convolutions are those that give the same result each time.
+    """
+    allowed, cudnn = dtype != "float32", torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.deterministic
     torch.set_float32_matmul_precision("high" if allowed else "highest")
-    torch.backends.cudnn.allow_tf32 = allowed
+    cudnn.allow_tf32, cudnn.deterministic = allowed, True
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        cudnn.allow_tf32, cudnn.deterministic = before[1:]
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _LOOP = 4
 """Models of a unit in a loop: a unit that is killed loses little, one that starts costs little."""
 
 _BUDGET = 2.0
-"""Seconds that the timing of stacks may take, about."""
+"""Seconds that stacks may take to build and warm up, and then all measurements, about."""
 
 _STEP = 0.1
 """Seconds of a model's step; where it takes longer, smaller batches are timed."""
@@ -135,7 +135,7 @@ def _course(factory: ImportPath, task: Task, unit: TrainingUnit, choice: Choice)
     rows = min(len(p.rows) for p in pupils)
     pupils = [evolve(p, rows=p.rows[:rows]) for p in pupils]
     wanted = min(task.recipe.batch_size, rows)
-    size = min(wanted, 8)
+    size = min(wanted, 4)
     clock = _clock(choice)
     course = _Course(factory=factory, task=_in_batches(task, size), pupils=pupils, clock=clock)
     training = _loop(course).training
@@ -186,7 +186,9 @@ def _race(course: _Course, options: TrainerOptions) -> tuple[_Contestant, tuple[
             if options.method == "stack":
                 raise unstackable(course.pupils, error) from error
             notes = (f"Models cannot be trained as a stack: {error}.",)
-    for _ in range(_ROUNDS):
+    started, rounds = course.clock(), 0
+    while rounds < _ROUNDS and course.clock() - started < _BUDGET:
+        rounds += 1
         for each in (loop, *stacks):
             _measure(course, each)
     return _winner(loop, stacks, options.method), notes
