@@ -1,5 +1,7 @@
 """Digits as a training set, a run, and a user's module of factories."""
 
+import os
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -7,6 +9,9 @@ from sklearn.datasets import load_digits
 from leakpro_core.records import TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath
 from leakpro_core.testing.conformance import PlainRun
+
+# Tests compile much and compute little: this halves their time. Read when jax starts.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 MY_MODELS = """
 import equinox as eqx

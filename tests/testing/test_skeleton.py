@@ -1,6 +1,5 @@
 """What ``leakpro plugins new`` writes is a plugin, as it stands."""
 
-import importlib.metadata
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh import environment, sh
 
 from leakpro_core.skeleton import write
 from leakpro_core.testing.simulation import simulated_challenge
@@ -46,28 +46,11 @@ def test_the_written_code_is_tidy(written):
     sh(*ruff, "check", "--isolated", "--line-length=100", rules, "--ignore=D103", ".", cwd=written)
 
 
-def sh(*command: object, cwd: Path) -> str:
-    run = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
-
-
 @pytest.mark.slow
 def test_a_third_party_builds_installs_tests_and_lists_its_attack(written, tmp_path):
     """In an environment with leakpro-core alone, from wheels; libraries are those of this one."""
-    wheels, python = tmp_path / "wheels", tmp_path / "env" / "bin" / "python"
+    python, wheels = environment(tmp_path, ROOT, written), tmp_path / "wheels"
     here = partial(sh, cwd=tmp_path)
-    for project in (ROOT, written):
-        build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", wheels]
-        here(*build, project)
-    here(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env")
-    install = ["-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "-q"]
-    here(sys.executable, *install, *sorted(wheels.glob("*.whl")))
-    borrow_libraries(Path(here(python, "-c", SITE).strip()))
-
-    assert str(tmp_path) in here(python, "-c", "import leakpro_core; print(leakpro_core.__file__)")
     sh(python, "-m", "pytest", "-W", "error", cwd=written)
 
     leakpro = python.with_name("leakpro")
@@ -115,18 +98,3 @@ def write_outputs(path: Path) -> None:
         labels=challenge.labels,
         members=secret.members,
     )
-
-
-SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
-
-
-def borrow_libraries(site: Path) -> None:
-    """Let another environment import this one's libraries, but none of LeakPro's own parts."""
-    for distribution in importlib.metadata.distributions():
-        if distribution.name.startswith("leakpro"):
-            continue
-        tops = {file.parts[0] for file in distribution.files or ()}
-        for top in tops - {"..", "__pycache__"}:
-            source, target = Path(str(distribution.locate_file(top))), site / top
-            if source.exists() and source.suffix != ".pth" and not target.exists():
-                target.symlink_to(source)

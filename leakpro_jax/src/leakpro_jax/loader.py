@@ -12,7 +12,7 @@ from leakpro_core.errors import MissingFile
 from leakpro_core.protocols import Log, Run
 from leakpro_core.records import Release, Target
 from leakpro_jax.machine import settled
-from leakpro_jax.models import Arrays, Model, build, check, in_batches, named
+from leakpro_jax.models import Arrays, Model, build, check, check_numbers, in_batches, named
 from leakpro_jax.options import LoaderOptions
 from leakpro_jax.weights import fit, read
 
@@ -28,6 +28,7 @@ class JaxModel:
 
     def query(self, records: AnyArray) -> Singles:
         """Return the model's outputs on ``records`` ``[n, ...]``, float32 ``[n, classes]``."""
+        check_numbers(records)
         with settled(self.options.device, self.options.threads, self.log, "[target]"):
             check(self.model, records.shape)
             return in_batches(

@@ -161,6 +161,12 @@ def check(model: Model, shape: tuple[int, ...]) -> int:
     return int(shapes[1])
 
 
+def check_numbers(records: AnyArray) -> None:
+    """``BadArray`` where records are anything else."""
+    if records.dtype.kind not in "buif":
+        raise BadArray("records", found=f"dtype {records.dtype}", expected="numbers")
+
+
 def in_batches(
     query: Callable[[jax.Array], jax.Array], records: AnyArray, batch_size: int
 ) -> Singles:
@@ -168,8 +174,6 @@ def in_batches(
 
     Batches have the size of a power of two, so that few programs are compiled.
     """
-    if records.dtype.kind not in "buif":
-        raise BadArray("records", found=f"dtype {records.dtype}", expected="numbers")
     size = min(batch_size, 1 << max(0, len(records) - 1).bit_length())
     parts = []
     for start in range(0, max(1, len(records)), size):

@@ -140,7 +140,7 @@ def clipped(largest: float) -> optax.GradientTransformation:
     """
 
     def clip(gradient: Any, _: Any) -> Any:
-        share = jnp.minimum(1.0, largest / (optax.global_norm(gradient) + 1e-6))
+        share = jnp.minimum(1.0, largest / (optax.tree.norm(gradient) + 1e-6))
         return jax.tree.map(lambda g: g * share, gradient)
 
     return optax.stateless(clip)
