@@ -17,7 +17,7 @@ SKIPPED = shutil.ignore_patterns("__pycache__", ".*", "dist")
 
 @pytest.mark.slow
 def test_the_example_builds_installs_tests_and_audits_beside_the_core_wheel(tmp_path):
-    """In an environment of wheels of core and leakpro-jax alone; libraries are those of this one."""
+    """Beside the core wheel alone, from wheels; libraries are those of this environment."""
     copied = shutil.copytree(ROOT / "leakpro_jax", tmp_path / "copied", ignore=SKIPPED)
     python = environment(tmp_path, ROOT, copied)
 
