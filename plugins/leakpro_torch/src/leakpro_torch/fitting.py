@@ -127,10 +127,14 @@ def _learn(
     models, size = part.stop - part.start, stop - start
     labels = task.labels.index_select(0, rows)
 
+    alone = isinstance(learner, One)
+
     def loss(outputs: torch.Tensor) -> torch.Tensor:
-        _check_outputs(outputs, size, task.classes)
-        flat = outputs.flatten(0, 1).float()
-        each = losses(flat, labels, task.classes, task.recipe.label_smoothing)
+        _check_outputs(outputs, size, task.classes, alone=alone)
+        smoothing = task.recipe.label_smoothing
+        if alone:
+            return losses(outputs.float(), labels, task.classes, smoothing, "mean")
+        each = losses(outputs.flatten(0, 1).float(), labels, task.classes, smoothing)
         return each.view(models, size).mean(1)
 
     return learner.learn(
@@ -144,8 +148,8 @@ def _learn(
     )
 
 
-def _check_outputs(outputs: object, size: int, classes: int) -> None:
-    shape = list(outputs.shape)[1:] if isinstance(outputs, torch.Tensor) else []
+def _check_outputs(outputs: object, size: int, classes: int, *, alone: bool) -> None:
+    shape = list(outputs.shape)[not alone :] if isinstance(outputs, torch.Tensor) else []
     wide = len(shape) == 2 and (shape[1] >= classes or (classes == 2 and shape[1] == 1))
     if not wide or shape[0] != size:
         found = f"shape {shape}" if isinstance(outputs, torch.Tensor) else kind(outputs)
@@ -169,16 +173,20 @@ def _check_finite(sums: torch.Tensor, pupils: Sequence[Pupil], epoch: int, last:
 
 
 def losses(
-    outputs: torch.Tensor, labels: torch.Tensor, classes: int, smoothing: float = 0.0
+    outputs: torch.Tensor,
+    labels: torch.Tensor,
+    classes: int,
+    smoothing: float = 0.0,
+    reduction: str = "none",
 ) -> torch.Tensor:
-    """Return each record's cross-entropy ``[n]``; one output column is the logit of class 1 of two.
+    """Return cross-entropies ``[n]``; one output column is the logit of class 1 of two.
 
     Smoothing moves that share of a label's weight to all classes evenly (Szegedy et al. 2016).
     """
     if outputs.shape[1] == 1 and classes == 2:
         soft = labels.to(outputs.dtype) * (1 - smoothing) + smoothing / 2
-        return binary_cross_entropy_with_logits(outputs[:, 0], soft, reduction="none")
-    return cross_entropy(outputs, labels, label_smoothing=smoothing, reduction="none")
+        return binary_cross_entropy_with_logits(outputs[:, 0], soft, reduction=reduction)
+    return cross_entropy(outputs, labels, label_smoothing=smoothing, reduction=reduction)
 
 
 def _deals(task: Task, pupils: Sequence[Pupil], count: int) -> Iterator[_Dealt]:

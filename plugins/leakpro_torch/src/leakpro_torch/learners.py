@@ -21,9 +21,10 @@ Tensors = dict[str, torch.Tensor]
 class Batch:
     """What models learn from in one step.
 
-    records: ``[m, b, ...]``; keys: int32 ``[m, 2]``, what dropout is drawn from; loss: from outputs
-    ``[m, b, ...]`` to mean losses ``[m]``; part: which models of a stack these are, None: all;
-    mixed: whether the forward pass is in bfloat16 where that serves.
+    records: ``[m, b, ...]``; keys: int32 ``[m, 2]``, what dropout is drawn from.
+    loss: from outputs to mean losses, ``[m, b, ...]`` to ``[m]``, of one module ``[b, ...]`` to
+    ``[]``. part: which models of a stack these are, None: all. mixed: whether the forward pass is
+    in bfloat16 where that serves.
     """
 
     records: torch.Tensor
@@ -48,16 +49,15 @@ class One:
         return [p for p in self.module.parameters() if p.requires_grad]
 
     def forward(self, records: torch.Tensor, keys: torch.Tensor, part: slice | None = None) -> Any:
-        """Return the module's outputs ``[1, b, ...]`` on ``records`` ``[1, b, ...]``.
+        """Return the module's outputs ``[b, ...]`` on ``records`` ``[1, b, ...]``.
 
         keys: int32 ``[1, 2]``, what dropout is drawn from.
         """
         with Draws(keys[0]):
-            outputs = self.module(records[0])
-        return outputs[None] if isinstance(outputs, torch.Tensor) else outputs
+            return self.module(records[0])
 
     def learn(self, batch: Batch) -> torch.Tensor:
-        """Add to the gradients; return the loss ``[1]``."""
+        """Add to the gradients; return the loss, ``[]``."""
         return _learn(self, batch)
 
     def clip(self, limit: float) -> None:
@@ -227,7 +227,9 @@ def check_agreement(many: Many, ones: Sequence[One], records: Any, keys: torch.T
         for module in (many.base, *(one.module for one in ones)):
             module.train(training)
         with torch.no_grad():
-            alone = torch.cat([one.forward(records[[m]], keys[[m]]) for m, one in enumerate(ones)])
+            alone = torch.stack(
+                [one.forward(records[[m]], keys[[m]]) for m, one in enumerate(ones)]
+            )
             try:
                 with nothing_drawn():
                     together = many.forward(records, keys)
