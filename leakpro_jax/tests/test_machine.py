@@ -89,6 +89,7 @@ def test_arithmetic_is_in_float32_and_put_back(log):
         assert jax.config.jax_default_matmul_precision == "float32"
         assert jax.numpy.ones(1, float).dtype == "float32"
     assert jax.config.jax_default_matmul_precision is None
+    assert "PJRT_NPROC" not in os.environ
 
 
 THREADS = """
@@ -126,5 +127,5 @@ def test_threads_that_the_user_set_are_kept_and_said(monkeypatch, log):
         pass
     ((event, values),) = log.warnings
     assert event == "threads of XLA are set already"
-    assert (values["value"], values["asked"]) == ("3", 1)
+    assert (values["to"], values["asked"]) == ("3", 1)
     assert os.environ["PJRT_NPROC"] == "3"

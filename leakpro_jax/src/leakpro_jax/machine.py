@@ -25,9 +25,9 @@ def settled(device: str, threads: int, log: Log, what: str) -> Iterator[jax.Devi
 
     threads: of XLA on the CPU. ``BadValue`` names ``what`` where there is no such device.
     """
-    _set_threads(threads, log)
     try:
-        found = jax.devices(device)[0]
+        with _threads(threads, log):
+            found = jax.devices(device)[0]
     except RuntimeError as error:
         raise BadValue(
             f"{what} device",
@@ -44,14 +44,23 @@ def settled(device: str, threads: int, log: Log, what: str) -> Iterator[jax.Devi
         yield found
 
 
-def _set_threads(count: int, log: Log) -> None:
-    """Tell XLA its threads, unless the user did; it listens once, when it first looks for devices.
+@contextmanager
+def _threads(count: int, log: Log) -> Iterator[None]:
+    """Tell XLA its threads, unless the user did; it listens when it first looks for devices.
 
-    The flag ``--xla_cpu_multi_thread_eigen=false`` does not: two threads are still used.
+    The flag ``--xla_cpu_multi_thread_eigen=false`` would not do: two threads are still used.
     """
-    said = os.environ.setdefault(_THREADS, str(count))
-    if said != str(count):
-        log.warning("threads of XLA are set already", variable=_THREADS, value=said, asked=count)
+    said = os.environ.get(_THREADS)
+    if said is not None:
+        if said != str(count):
+            log.warning("threads of XLA are set already", variable=_THREADS, to=said, asked=count)
+        yield
+        return
+    os.environ[_THREADS] = str(count)
+    try:
+        yield
+    finally:
+        del os.environ[_THREADS]  # workers of this process have threads of their own
 
 
 @contextmanager
