@@ -29,6 +29,8 @@ executor = "{executor}"
 workers = {workers}
 [controls]
 curve = false
+blind = false
+placebo = 0
 [[attacks]]
 name = "ratio"
 [report]
