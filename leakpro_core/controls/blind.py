@@ -28,7 +28,10 @@ STANDOUT = 4.0
 FOLDS = 5
 PERMUTATIONS = 199
 COLUMNS = 256
-"""Arms predicted at once; bounds memory."""
+"""Arms predicted at once, at most."""
+
+CELLS = 2**23
+"""Arms times records predicted at once, at most (but one arm); bounds memory."""
 
 LARGE = 0.55
 TAILS = (0.01, 0.1)
@@ -133,13 +136,16 @@ def refitted(columns: Singles, bits: Bools, subjects: Ints, permutations: int, s
     arms = chain(bits, chain.from_iterable(rearranged(bits, subjects, permutations, seed)))
     claims: list[Floats] = []
     found: list[Floats] = []
-    while block := list(islice(arms, COLUMNS)):
+    many = min(COLUMNS, max(1, CELLS // len(columns)))
+    while block := list(islice(arms, many)):
         drawn = np.array(block)
         scores = predicted(columns, centred(drawn.T), folds, standout=STANDOUT).T
         if len(claims) < len(bits):
             claims.extend(scores[: len(bits) - len(claims)].astype(np.float64))
         tails = [rank_tail(scores, drawn, share) for share in TAILS]
-        found.append(np.stack([rank_auc(rankdata(scores, axis=1), drawn), *tails], axis=1))
+        # Ranks row by row: they are float64, and four times the scores while they are made.
+        areas = [rank_auc(rankdata(row), arm) for row, arm in zip(scores, drawn, strict=True)]
+        found.append(np.stack([np.array(areas), *tails], axis=1))
     statistics = np.concatenate(found).reshape(1 + permutations, len(bits), -1).mean(axis=1)
     return Refit(claims=np.stack(claims), statistics=statistics)
 
