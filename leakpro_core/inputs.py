@@ -12,9 +12,14 @@ import numpy as np
 
 from leakpro_core.arrays import AnyArray, Bools, Ints
 from leakpro_core.errors import BadArray, BadRecord, LeakProError, MissingFile, UnsafeFile
+from leakpro_core.mapped import member_of_file, member_of_zip
+from leakpro_core.spill import LEAST
 from leakpro_core.wording import show
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
+_BLOCK = 2**20
+"""Values looked at at once: arrays may be mapped files, and larger than memory."""
+
 _ZIP, _NPY, _PICKLE = b"PK", b"\x93NUMPY", b"\x80"
 
 
@@ -35,8 +40,11 @@ def npz_names(path: Path) -> tuple[str, ...]:
     return tuple(file.removesuffix(".npy") for file in files)
 
 
-def read_npz(path: Path, names: Collection[str]) -> dict[str, AnyArray]:
+def read_npz(path: Path, names: Collection[str], *, least: int = LEAST) -> dict[str, AnyArray]:
     """Return the named arrays, which the file has.
+
+    Arrays of ``least`` bytes and more that are stored as they are, as numpy.savez does, are mapped
+    and not read, so that they may be larger than memory; compressed ones must fit.
 
     Raises MissingFile, UnsafeFile (a pickle, or an array of Python objects, which is one) or
     BadArray (another format, or damaged).
@@ -45,10 +53,16 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, AnyArray]:
     arrays: dict[str, AnyArray] = {}
     name = ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            wanted = {*names, *(f"{name}.npy" for name in names)}
-            check_fits(path, sum(f.file_size for f in archive.zip.filelist if f.filename in wanted))
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            members = {f.filename.removesuffix(".npy"): f for f in archive.zip.filelist}
             for name in names:
+                mapped = member_of_zip(path, members[name], least) if name in members else None
+                if mapped is not None:
+                    arrays[name] = mapped
+            left = [name for name in names if name not in arrays]
+            check_fits(path, sum(members[name].file_size for name in left if name in members))
+            for name in left:
                 arrays[name] = archive[name]
     except LeakProError:
         raise
@@ -57,14 +71,15 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, AnyArray]:
     for name, value in arrays.items():
         if not isinstance(value, np.ndarray):
             raise BadArray(f"{show(name)} in file {show(path)}", expected="an array")
-    return arrays
+    return {name: arrays[name] for name in names}
 
 
-def read_npy(path: Path) -> AnyArray:
-    """Return the array of an npy file; errors as for ``read_npz``."""
+def read_npy(path: Path, *, least: int = LEAST) -> AnyArray:
+    """Return the array of an npy file, mapped where it is large; errors as for ``read_npz``."""
     _check_kind(path, _NPY, "npy")
     try:
-        value: AnyArray = np.load(path, allow_pickle=False)
+        mapped = member_of_file(path, least)
+        value: AnyArray = np.load(path, allow_pickle=False) if mapped is None else mapped
     except Exception as error:
         raise _unreadable(path, error) from None
     return value
@@ -244,11 +259,14 @@ def first_unfinite(values: AnyArray) -> int | None:
     """Return the first row of ``[n, ...]`` with NaN or an infinite value; None: there is none."""
     if values.dtype.kind != "f" or values.size == 0:
         return None
-    # The extremes carry NaN and infinity, and need no copy of a large array.
-    if np.isfinite(values.min()) and np.isfinite(values.max()):
-        return None
-    wrong = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    return int(wrong.argmax())
+    step = max(1, _BLOCK // max(1, values[:1].size))
+    for start in range(0, len(values), step):
+        block = values[start : start + step]
+        # The extremes carry NaN and infinity, and need no copy.
+        if not (np.isfinite(block.min()) and np.isfinite(block.max())):
+            wrong = ~np.isfinite(block).reshape(len(block), -1).all(axis=1)
+            return start + int(wrong.argmax())
+    return None
 
 
 def both_arms(members: Bools, what: str) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from attrs import frozen
 
-from leakpro_core import inputs
+from leakpro_core import inputs, spill
 from leakpro_core.arrays import AnyArray, Bools, Singles, array
 from leakpro_core.errors import BadArray, BadRecord, MissingKey, UnknownKey, nearest
 from leakpro_core.protocols import Run
@@ -194,8 +194,9 @@ def _shadows(
     if not keep.any():
         return None, notes
     if not keep.all():
-        outputs, trained_on = outputs[keep], trained_on[keep]
-        auxiliary = None if auxiliary is None else auxiliary[keep]
+        kept = np.flatnonzero(keep)
+        outputs, trained_on = spill.chosen(outputs, kept), trained_on[keep]
+        auxiliary = None if auxiliary is None else spill.chosen(auxiliary, kept)
     return ShadowOutputs(outputs=outputs, trained_on=trained_on, auxiliary=auxiliary), notes
 
 
@@ -224,8 +225,7 @@ def _outputs(values: AnyArray, name: str, kind: str, *, models: bool = False) ->
         )
     if values.ndim - models == 2:
         values = values[..., np.newaxis, :]
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
-        outputs: Singles = values.astype(np.float32, copy=False)
+    outputs = _singles(values)
     for number, model in enumerate(outputs if models else [outputs]):
         what = f"{name} of shadow {number}" if models else name
         row = inputs.first_unfinite(model)
@@ -238,6 +238,17 @@ def _outputs(values: AnyArray, name: str, kind: str, *, models: bool = False) ->
             )
         check_scale(model, what, kind)
     return outputs
+
+
+def _singles(values: AnyArray) -> Singles:
+    """Return float32: the values themselves, or a copy that lies in a file where it is large."""
+    if values.dtype == np.float32:
+        return values
+    copy: Singles = spill.empty(values.shape, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused later
+        for place, one in zip(copy, values, strict=True):
+            place[...] = one
+    return copy
 
 
 def _same_tail(values: Singles, name: str, other: Singles, other_name: str, axis: int = 1) -> None:
