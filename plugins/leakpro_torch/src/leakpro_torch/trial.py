@@ -243,6 +243,10 @@ def _stacks(course: _Course, options: TrainerOptions, loop: _Contestant) -> Iter
                 raise
             torch.cuda.empty_cache()
             return
+        except (LeakProError, Unstackable):
+            raise
+        except Exception as error:  # in a backward pass, say; a loop came through
+            raise Unstackable(f"stacked, it raises {because(error)}") from error
         spent += course.clock() - started + _EACH * stack.pace * width
         last = stack
         yield stack
