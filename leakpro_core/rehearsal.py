@@ -27,7 +27,7 @@ from leakpro_core.references import resolve
 from leakpro_core.scene import Cast
 from leakpro_core.seeds import spawn
 from leakpro_core.shadows import draw
-from leakpro_core.signals import derive, stack, take
+from leakpro_core.signals import derive, stack
 from leakpro_core.store import Store
 from leakpro_core.training import Trained, course, together, train
 from leakpro_core.units import RunOf
@@ -243,7 +243,9 @@ def _queried(
         for lens in signals.lenses
     }
     design, rows = drawn(plan, loaded)
-    trained = Trained(signals={lens: take(s, slice(0)) for lens, s in targets.items()}, weights={})
+    trained = Trained(
+        signals={lens: _models(s, slice(0)) for lens, s in targets.items()}, weights={}
+    )
     if rows:
         with course(
             plan,
@@ -332,11 +334,12 @@ def _shadow_signals(
     like: Signals,
 ) -> Signals:
     if shadows is None or not len(shadows.outputs):
-        return take(like, slice(0))
+        return _models(like, slice(0))
     spare = shadows.auxiliary
     return stack(
-        [
+        (
             seen(outputs, None if spare is None else spare[k], lens, f"shadow {k}")
             for k, outputs in enumerate(shadows.outputs)
-        ]
+        ),
+        len(shadows.outputs),
     )
