@@ -132,10 +132,15 @@ def gather(signals: Signals, models: Ints, rows: spill.Order) -> Signals:
 
 def gathered(values: AnyArray, models: Ints, rows: spill.Order) -> AnyArray:
     """Return one copy of ``values [models, n, ...]``, as ``gather`` does."""
-    copy = spill.empty((len(models), len(rows.second), *values.shape[2:]), values.dtype)
-    for place, model in zip(copy, models, strict=True):
-        rows.copy(values[model], place)
-    return copy
+    shape = (len(rows.second), *values.shape[2:])
+    model_of = np.empty(shape, values.dtype)
+
+    def each() -> Iterator[AnyArray]:
+        for model in models:
+            rows.copy(values[model], model_of)
+            yield model_of
+
+    return spill.filled((len(models), *shape), values.dtype, each())
 
 
 def _copy(chosen: AnyArray, values: AnyArray) -> AnyArray:

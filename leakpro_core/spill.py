@@ -9,8 +9,10 @@ import mmap
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from attrs import frozen
@@ -36,10 +38,44 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike, *, least: int = LEAST) -> An
     size = prod(shape) * kind.itemsize
     if size < max(least, 1):
         return np.empty(shape, kind)
+    with _file(shape, size) as file:
+        space = mmap.mmap(file.fileno(), size)
+    return np.frombuffer(space, kind).reshape(shape)
+
+
+def filled(
+    shape: tuple[int, ...], dtype: DTypeLike, parts: Iterable[AnyArray], *, least: int = LEAST
+) -> AnyArray:
+    """Return an array of ``parts [shape[1:]]`` in order, ``shape[0]`` of them; see ``empty``.
+
+    A large one is read-only. It is written and then mapped, which costs the system a fraction of
+    what it costs to fill a mapped file page by page. A part may be used again for the next one.
+    """
+    kind: np.dtype[Any] = np.dtype(dtype)
+    size = prod(shape) * kind.itemsize
+    if size < max(least, 1):
+        whole = np.empty(shape, kind)
+        for place, part in zip(whole, parts, strict=True):
+            place[...] = part
+        return whole
+    with _file(shape, size) as file:
+        for part in parts:
+            file.write(np.ascontiguousarray(part, kind).data)
+        file.flush()
+        if file.tell() != size:
+            raise ValueError(f"{file.tell()} bytes of parts for an array of {size}")
+        space = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    return np.frombuffer(space, kind).reshape(shape)
+
+
+@contextmanager
+def _file(shape: tuple[int, ...], size: int) -> Iterator[IO[bytes]]:
+    """Yield a file without a name that has ``size`` bytes of space; ``CannotWrite``."""
     try:
         with tempfile.TemporaryFile(prefix="leakpro-") as file:
             _take_space(file.fileno(), size)
-            space = mmap.mmap(file.fileno(), size)
+            file.seek(0)
+            yield file
     except OSError as error:
         raise CannotWrite(
             f"temporary file in {tempfile.gettempdir()}",
@@ -48,7 +84,6 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike, *, least: int = LEAST) -> An
             fix="Free space there, or set TMPDIR to a folder that has it, "
             "and give the same command again: what is finished is kept.",
         ) from error
-    return np.frombuffer(space, kind).reshape(shape)
 
 
 @frozen(kw_only=True, eq=False)

@@ -61,3 +61,25 @@ def test_chosen_rows_are_a_copy_in_that_order(least: int) -> None:
     copy = spill.chosen(values, rows, least=least)
     np.testing.assert_array_equal(copy, values[rows])
     assert not np.shares_memory(copy, values)
+
+
+@pytest.mark.parametrize("least", [1, spill.LEAST])
+@pytest.mark.parametrize("dtype", [np.float32, np.bool_, np.int64])
+def test_an_array_is_filled_part_by_part(least: int, dtype: type) -> None:
+    files, expected = mapped_files(), np.arange(24).reshape(4, 3, 2) % 5
+    part = np.empty((3, 2), dtype)
+
+    def parts():
+        for each in expected:
+            part[...] = each  # the same memory each time
+            yield part
+
+    values = spill.filled((4, 3, 2), dtype, parts(), least=least)
+    np.testing.assert_array_equal(values, expected.astype(dtype))
+    assert mapped_files() == files + (least == 1)
+
+
+@pytest.mark.parametrize("least", [1, spill.LEAST])
+def test_too_few_parts_are_no_array(least: int) -> None:
+    with pytest.raises(ValueError, match=r"shorter|bytes of parts"):
+        spill.filled((3, 2), np.float64, [np.zeros(2)], least=least)
