@@ -42,7 +42,11 @@ def run(
     if finished is not None:
         return finished
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    with journal(store.folder / "log.jsonl", progress) as log, tempfile.TemporaryDirectory() as own:
+    with (
+        store.held(),
+        journal(store.folder / "log.jsonl", progress) as log,
+        tempfile.TemporaryDirectory() as own,
+    ):
         # 1 target loading
         loaded = load(plan, Path(own), log)
         refuse_unplayable(plan, loaded, log)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import mkstemp
+from typing import IO
 
 import numpy as np
 from attrs import frozen
@@ -113,6 +114,23 @@ class Shelf:
     def array(self, name: str) -> AnyArray:
         """Return an array, memory-mapped; ``recall`` or this run verified it."""
         return load_array(self.folder, name, verify=False)
+
+
+def lock(file: IO[str]) -> bool:
+    """Return whether nobody else holds ``file``; until it is closed, nobody else will.
+
+    The system lets go of it when a process ends, killed even. Where files cannot be held, as on
+    some network file systems, everybody may.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
 
 
 def sweep(folder: Path) -> None:

@@ -7,7 +7,8 @@ there and whole. Everything is written to a temporary name and renamed into plac
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from attrs import fields, frozen
 
 from leakpro_core.errors import DamagedFile, MissingFile, RunFolderTaken
-from leakpro_core.files import Shelf, sha256, sweep, write_atomic
+from leakpro_core.files import Shelf, lock, sha256, sweep, write_atomic
 from leakpro_core.records import Arm, Evidence, Trial
 from leakpro_core.report import RiskReport, from_json, to_json
 
@@ -71,11 +72,27 @@ class Store:
                 fix="Choose another --out.",
             ) from error
         store = cls(folder)
-        for place in (folder, *(folder / part for part in _PARTS)):
-            sweep(place)
         if not path.exists():
             _write_json(path, plan)
         return store
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other audits out of the folder, and delete what a killed one left there.
+
+        ``RunFolderTaken`` where another process is at work in it.
+        """
+        with (self.folder / ".lock").open("w") as file:
+            if not lock(file):
+                raise RunFolderTaken(
+                    f"folder {self.folder}",
+                    found="another audit at work in it",
+                    expected="one at a time",
+                    fix="Wait until it ends, or choose another --out.",
+                )
+            for place in (self.folder, *(self.folder / part for part in _PARTS)):
+                sweep(place)
+            yield
 
     @property
     def signals(self) -> Shelf:

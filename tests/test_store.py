@@ -80,13 +80,24 @@ def test_what_a_killed_run_left_is_swept(tmp_path) -> None:
     (run.signals.folder / ".array.x.tmp").write_bytes(b"half")
     (run.folder / "leakpro-abc").mkdir()
     (run.folder / "leakpro-abc" / "records.npy").write_bytes(b"people")
-    Store.open(tmp_path / "run", {"sha256": "a"})
+    with run.held():
+        pass
     assert {p.name for p in run.folder.rglob("*")} == {
+        ".lock",
         "answers",
         "evidence",
         "plan.json",
         "signals",
     }
+
+
+def test_one_audit_at_a_time_is_at_work_in_a_folder(tmp_path) -> None:
+    first = Store.open(tmp_path / "run", {"sha256": "a"})
+    second = Store.open(tmp_path / "run", {"sha256": "a"})
+    with first.held(), pytest.raises(RunFolderTaken, match="another audit at work"), second.held():
+        pass
+    with second.held():
+        pass
 
 
 @given(arrays(st.sampled_from(["f4", "f8", "i8", "?"]), array_shapes(min_dims=0, min_side=0)))
