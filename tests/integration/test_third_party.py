@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SKIPPED = shutil.ignore_patterns("__pycache__", ".*", "dist")
 
 
-@pytest.mark.slow
+@pytest.mark.apart
 def test_the_example_builds_installs_tests_and_audits_beside_the_core_wheel(tmp_path):
     """Beside the core wheel alone, from wheels; libraries are those of this environment."""
     copied = shutil.copytree(ROOT / "leakpro_jax", tmp_path / "copied", ignore=SKIPPED)
