@@ -184,15 +184,16 @@ class _Progress:
     """Tells how many models are done, how fast they come and how long it may still take."""
 
     def __init__(self, units: Sequence[tuple[int, ...]], done: Mapping[int, object], log: Log):
-        self._units, self._log, self._since = units, log, time.monotonic()
+        self._units, self._log = units, log
         self._models = sum(map(len, units))
-        self._known = self._finished = sum(len(units[number]) for number in done)
-        log.info("training", models=self._models, known=self._known, units=len(units))
+        self._finished = sum(len(units[number]) for number in done)
+        self._since, self._before, self._started = time.monotonic(), self._finished, False
+        log.info("training", models=self._models, known=self._finished, units=len(units))
 
     def tell(self, unit: int) -> None:
         self._finished += len(self._units[unit])
-        seconds = time.monotonic() - self._since
-        pace = seconds / (self._finished - self._known)
+        now = time.monotonic()
+        pace = (now - self._since) / (self._finished - self._before)
         self._log.info(
             "trained",
             unit=unit,
@@ -201,6 +202,9 @@ class _Progress:
             models_per_minute=round(60.0 / pace, 2) if pace else None,
             seconds_left=round(pace * (self._models - self._finished), 1),
         )
+        if not self._started:
+            # The first unit waited for workers to start; the pace of the rest does without.
+            self._since, self._before, self._started = now, self._finished, True
 
 
 def _job(
