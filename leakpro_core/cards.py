@@ -14,7 +14,7 @@ from leakpro_core.plugins import PluginSet
 from leakpro_core.rehearsal import Loaded
 from leakpro_core.report import Card, DataSummary, Provenance, TargetSummary
 from leakpro_core.scene import Cast, Scene
-from leakpro_core.summary import plugins_of
+from leakpro_core.summary import libraries, plugins_of
 from leakpro_core.validity import Validity
 
 
@@ -84,7 +84,7 @@ def provenance(
         plan_sha256=plan.sha256,
         seed=plan.seed,
         tool=f"leakpro-core {version('leakpro-core')}",
-        versions=tuple((name, version(name)) for name in ("numpy", "scipy", "scikit-learn")),
+        versions=libraries(plan),
         plugins=tuple(
             (p.name, p.version, p.status.value, p.digest) for p in plugins.plugins if p.name in used
         ),

@@ -202,6 +202,8 @@ def _other(path: Path, plan: Mapping[str, object]) -> str:
     changed = sorted({Path(path).name for path, _ in files})
     if changed:
         return f"the run of this plan before {', '.join(changed[:3])} changed"
+    if known.get("versions") != plan.get("versions"):
+        return "the run of this plan with other versions of the libraries"
     return "the run of this plan by its plugins before they were changed or approved"
 
 

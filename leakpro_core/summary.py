@@ -1,11 +1,15 @@
 """What a run depends on, in words and hashes: the content of plan.json."""
 
 import hashlib
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import attrs
 
+from leakpro_core.loading import BUILTIN
 from leakpro_core.plan import Plan
 from leakpro_core.plugins import PluginSet
 from leakpro_core.references import ImportPath
@@ -14,9 +18,10 @@ from leakpro_core.references import ImportPath
 def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
     """Return the resolved plan with the hashes of all its inputs.
 
-    ``sha256`` is over the plan, the files that it names, the user's modules, and the plugins'
-    versions, digests and what vetting said of them: a run folder belongs to one such hash, and
-    no audit goes on with what another build of a plugin, or one not yet approved, has computed.
+    ``sha256`` is over the plan, the files that it names, the user's modules, the libraries'
+    versions, and the plugins' versions, digests and what vetting said of them: a run folder
+    belongs to one such hash, and no audit goes on with what another build of a plugin or library,
+    or one not yet approved, has computed.
     """
     inputs = {str(path): _hash(path) for path in sorted(set(_files(plan)))}
     used = plugins_of(plan)
@@ -26,7 +31,8 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
     identity = hashlib.sha256(plan.sha256.encode())
     for name, digest in inputs.items():
         identity.update(f"{Path(name).name} {digest}\n".encode())
-    for build in builds:
+    versions = libraries(plan)
+    for build in (*builds, *versions):
         identity.update(f"{' '.join(build)}\n".encode())
     return {
         "sha256": identity.hexdigest(),
@@ -36,6 +42,7 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
         "seed": plan.seed,
         "inputs": inputs,
         "plugins": [list(build) for build in builds],
+        "versions": dict(versions),
         "registry": None if plugins.registry.path is None else str(plugins.registry.path.resolve()),
         "target": {"loader": plan.loader.offered.offer.name, "options": repr(plan.loader.options)},
         "data": repr(plan.data),
@@ -67,6 +74,24 @@ def plugins_of(plan: Plan) -> set[str]:
     if plan.shadows is not None:
         used.add(plan.shadows.offered.plugin)
     return used | {attack.offered.plugin for attack in plan.attacks}
+
+
+def libraries(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return name and version of the libraries whose arithmetic is in the evidence of a run.
+
+    Those that core computes with, and what the plugins that the plan uses require themselves.
+    """
+    names = {"numpy", "scipy", "scikit-learn"}
+    for plugin in plugins_of(plan) - {BUILTIN}:
+        with suppress(PackageNotFoundError):
+            needs = [need for need in requires(plugin) or () if "extra ==" not in need]
+            names |= {re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs}
+    found = []
+    for name in sorted(names):
+        if not name.startswith("leakpro"):
+            with suppress(PackageNotFoundError):
+                found.append((name, version(name)))
+    return tuple(found)
 
 
 def _files(value: object) -> Iterator[Path]:

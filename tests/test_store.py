@@ -121,6 +121,10 @@ def test_a_folder_belongs_to_one_plan(tmp_path) -> None:
     [
         ({"plan_sha256": "q"}, "the run of another plan, or of this plan before it was changed"),
         ({"inputs": {"/b/x.npz": "3"}}, "the run of this plan before x.npz changed"),
+        (
+            {"versions": {"numpy": "9"}},
+            "the run of this plan with other versions of the libraries",
+        ),
         ({}, "the run of this plan by its plugins before they were changed or approved"),
     ],
 )
