@@ -15,12 +15,12 @@ from leakpro_core.plan import Plan
 from leakpro_core.play import play
 from leakpro_core.plugins import Offered, PluginSet
 from leakpro_core.references import resolve
-from leakpro_core.rehearsal import load, rehearse
+from leakpro_core.rehearsal import fingerprint, load, rehearse
 from leakpro_core.replay import keep, recall
 from leakpro_core.report import RiskReport
 from leakpro_core.scene import scene
 from leakpro_core.seeds import spawn
-from leakpro_core.store import Store, read_report
+from leakpro_core.store import Store, at_work, read_report
 from leakpro_core.summary import describe
 from leakpro_core.validity import after, before
 from leakpro_core.vetting import for_workers
@@ -37,19 +37,25 @@ def run(
 
     A finished run is read back, not computed again. ``LeakProError`` for whatever a user can mend.
     """
-    store = Store.open(folder, describe(plan, plugins))
-    finished = store.finished()
-    if finished is not None:
-        return finished
+    with at_work(folder, describe(plan, plugins)) as store:
+        return store.finished() or _run(plan, plugins, store, progress)
+
+
+def _run(
+    plan: Plan,
+    plugins: PluginSet,
+    store: Store,
+    progress: Callable[[Mapping[str, object]], None] | None,
+) -> RiskReport:
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
     with (
-        store.held(),
         journal(store.folder / "log.jsonl", progress) as log,
         tempfile.TemporaryDirectory() as own,
     ):
         # 1 target loading
         loaded = load(plan, Path(own), log)
         refuse_unplayable(plan, loaded, log)
+        store.expect(fingerprint(loaded))
         # 2 shadow training
         cast = rehearse(plan, loaded, store, for_workers(plugins), log)
         # validity controls that need no attack

@@ -95,7 +95,8 @@ class Shelf:
 
     def note(self, key: str, names: Mapping[str, str]) -> None:
         """Note that ``key`` is finished and which files hold its arrays."""
-        write_atomic(self.folder / f"{key}.json", json.dumps(dict(names), indent=1).encode())
+        note = {"names": dict(names), "sha256": _hash(names)}
+        write_atomic(self.folder / f"{key}.json", json.dumps(note, indent=1).encode())
 
     def recall(self, key: str) -> dict[str, str] | None:
         """Return the files noted under ``key`` by name, if every one is there and undamaged."""
@@ -103,17 +104,22 @@ class Shelf:
         if not path.exists():
             return None
         try:
-            names = json.loads(path.read_bytes())
-            if not isinstance(names, dict):
-                return None
-        except ValueError:
+            note = json.loads(path.read_bytes())
+            names = note["names"]
+            whole = note["sha256"] == _hash(names) and all(
+                sha256(self.folder / f"{name}.npy") == name for name in names.values()
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        whole = all(sha256(self.folder / f"{name}.npy") == name for name in names.values())
         return names if whole else None
 
     def array(self, name: str) -> AnyArray:
         """Return an array, memory-mapped; ``recall`` or this run verified it."""
         return load_array(self.folder, name, verify=False)
+
+
+def _hash(names: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(names), sort_keys=True).encode()).hexdigest()
 
 
 def lock(file: IO[str]) -> bool:

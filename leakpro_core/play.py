@@ -1,5 +1,6 @@
 """Stage 3: set the stage, let attacks answer, have the referee compare."""
 
+import errno
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from attrs import fields, frozen
 from leakpro_core import spill
 from leakpro_core.arrays import Bools, Floats, Ints, array
 from leakpro_core.errors import CannotWrite, LeakProError, NeedsBothSides, NotApplicable
+from leakpro_core.files import cannot_write
 from leakpro_core.games.membership import (
     AuxiliaryView,
     MembershipAnswer,
@@ -70,9 +72,11 @@ def play(scene: Scene, attack: ChosenAttack) -> Played:
         return Played(
             attack=attack, adversary=scene.adversary, status="not applicable", reason=str(error)
         )
-    except CannotWrite:  # the disk is full: the run stops, and can be continued
+    except (CannotWrite, MemoryError):  # of the machine, not of the attack: the run can go on
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise cannot_write(Path(tempfile.gettempdir()), error) from error
         # A plugin may raise anything; the audit goes on and the report says incomplete.
         scene.log.warning("attack failed", attack=attack.label, exc_info=True)
         name = "" if isinstance(error, LeakProError) else f"{type(error).__name__}: "

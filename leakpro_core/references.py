@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from leakpro_core.errors import NotAFactory, ReferenceNotFound, nearest
 
@@ -39,7 +39,7 @@ class ImportPath:
     """
 
     ref: str
-    folder: Path
+    folder: Path = field(repr=False)  # where a project lies changes nothing of what it computes
 
     def load(self) -> Callable[..., Any]:
         """Return the callable; ``ReferenceNotFound`` says which part is missing."""

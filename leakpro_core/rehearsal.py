@@ -1,5 +1,6 @@
 """Stages 1 and 2: load the target and the population, train what core trains, derive signals."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from leakpro_core.training import Trained, course, together, train
 from leakpro_core.units import RunOf
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting
+
+_HASHED = 65_536
+"""Records whose bytes are hashed at once."""
 
 _FEW = 256
 """Records that a target is tried out with: enough to tell logits from probabilities."""
@@ -88,6 +92,22 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
             )
             strength = planted.strength
     return Loaded(release=release, population=population, strength=strength)
+
+
+def fingerprint(loaded: Loaded) -> str:
+    """Return a hash of what was loaded: all that an audit computes from beside its plan."""
+    people, target = loaded.population, loaded.release.target
+    beside, shadows = people.auxiliary, loaded.release.shadows
+    arrays = [people.records, people.labels, people.subjects, people.members, loaded.strength]
+    arrays += [] if beside is None else [beside.records, beside.labels]
+    arrays += [] if shadows is None else [shadows.trained_on]
+    digest = hashlib.sha256(b"" if target is None else target.identity.encode())
+    for values in arrays:
+        if values is not None:
+            digest.update(f"{values.dtype} {values.shape}\n".encode())
+            for start in range(0, len(values), _HASHED):
+                digest.update(np.ascontiguousarray(values[start : start + _HASHED]).data)
+    return digest.hexdigest()
 
 
 def _check_shadows(plan: Plan, target: Target | None) -> None:

@@ -8,20 +8,20 @@ there and whole. Everything is written to a temporary name and renamed into plac
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cattrs
 import numpy as np
 from attrs import fields, frozen
 
 from leakpro_core.errors import DamagedFile, MissingFile, RunFolderTaken
-from leakpro_core.files import Shelf, lock, sha256, sweep, write_atomic
+from leakpro_core.files import TEMPORARY, Shelf, lock, sha256, sweep, write_atomic
 from leakpro_core.records import Arm, Evidence, Trial
 from leakpro_core.report import RiskReport, from_json, to_json
 
-SUMS = "SHA256SUMS"
+SUMS, LOCK = "SHA256SUMS", ".lock"
 
 _PARTS = ("signals", "answers", "evidence")
 
@@ -45,54 +45,20 @@ class Store:
     @classmethod
     def open(cls, folder: Path, plan: Mapping[str, object]) -> "Store":
         """Create the folder or continue in it; ``RunFolderTaken`` if it holds another audit."""
-        path, found = folder / "plan.json", ""
-        if folder.exists() and not folder.is_dir():
-            found = "a file"
-        elif path.exists():
+        path, found = folder / "plan.json", _foreign(folder)
+        if path.exists():
             found = _other(path, plan)
             if found and _worthless(folder):
                 path.unlink()
                 found = ""
-        elif folder.exists() and any(folder.iterdir()):
-            found = "files that are no run"
-        if found:
-            raise RunFolderTaken(
-                f"folder {folder}",
-                found=found,
-                expected="an empty folder or a run of the same plan",
-                fix="Choose another --out, or delete it.",
-            )
-        try:
-            for part in _PARTS:
-                (folder / part).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MissingFile(
-                f"cannot create {folder}",
-                found=error.strerror or str(error),
-                fix="Choose another --out.",
-            ) from error
-        store = cls(folder)
+        _refuse(folder, found)
+        _make(folder)
+        # First of all: a folder without it is somebody else's.
         if not path.exists():
             _write_json(path, plan)
-        return store
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other audits out of the folder, and delete what a killed one left there.
-
-        ``RunFolderTaken`` where another process is at work in it.
-        """
-        with (self.folder / ".lock").open("w") as file:
-            if not lock(file):
-                raise RunFolderTaken(
-                    f"folder {self.folder}",
-                    found="another audit at work in it",
-                    expected="one at a time",
-                    fix="Wait until it ends, or choose another --out.",
-                )
-            for place in (self.folder, *(self.folder / part for part in _PARTS)):
-                sweep(place)
-            yield
+        for part in _PARTS:
+            _make(folder / part)
+        return cls(folder)
 
     @property
     def signals(self) -> Shelf:
@@ -121,9 +87,23 @@ class Store:
 
     def settle(self, trial: Trial) -> None:
         """Write into ``plan.json`` how cohorts are trained, before the first of them is."""
+        self._add("training", cattrs.unstructure(trial))
+
+    def expect(self, loaded: str) -> None:
+        """Note the hash of what was loaded; ``RunFolderTaken`` where it was another before.
+
+        Most of it stands in the plan's own hash; what a factory returns does not.
+        """
         path = self.folder / "plan.json"
-        plan = json.loads(path.read_bytes())
-        _write_json(path, plan | {"training": cattrs.unstructure(trial)})
+        before = json.loads(path.read_bytes()).get("loaded")
+        if before is None:
+            self._add("loaded", loaded)
+        elif before != loaded:
+            _refuse(self.folder, "the run of this plan before its factory returned other data")
+
+    def _add(self, key: str, value: object) -> None:
+        path = self.folder / "plan.json"
+        _write_json(path, json.loads(path.read_bytes()) | {key: value})
 
     def write_evidence(self, name: str, evidence: Evidence) -> str:
         """Write ``evidence/<name>.parquet``; return the evidence's hash."""
@@ -158,9 +138,7 @@ class Store:
 
     def seal(self) -> None:
         """Write SHA256SUMS, as ``sha256sum --check`` reads it: the run is finished."""
-        files = [self.folder / "plan.json", self.folder / "report.json"]
-        files += sorted((self.folder / "evidence").glob("*.parquet"))
-        lines = [f"{sha256(file)}  {file.relative_to(self.folder)}\n" for file in files]
+        lines = [f"{sha256(self.folder / name)}  {name}\n" for name in _sealed(self.folder)]
         write_atomic(self.folder / SUMS, "".join(lines).encode())
 
     def finished(self) -> RiskReport | None:
@@ -172,14 +150,84 @@ class Store:
         return read_report(self.folder)
 
 
+@contextmanager
+def at_work(folder: Path, plan: Mapping[str, object]) -> Iterator[Store]:
+    """Yield the store of a run, which nobody else may work in meanwhile.
+
+    What a killed run left half written is deleted. ``RunFolderTaken`` where the folder holds
+    another audit, or another process is at work in it.
+    """
+    _refuse(folder, _foreign(folder))
+    _make(folder)
+    # Before anything in it is read or written, or two audits could each believe it theirs.
+    with _lock_of(folder) as file:
+        if file is not None and not lock(file):
+            raise RunFolderTaken(
+                f"folder {folder}",
+                found="another audit at work in it",
+                expected="one at a time",
+                fix="Wait until it ends, or choose another --out.",
+            )
+        store = Store.open(folder, plan)
+        for place in (folder, *(folder / part for part in _PARTS)):
+            sweep(place)
+        yield store
+
+
+def _lock_of(folder: Path) -> AbstractContextManager[IO[str] | None]:
+    try:
+        return (folder / LOCK).open("w")
+    except OSError:  # a finished run can be read back from a disk that cannot be written
+        return nullcontext()
+
+
+def _refuse(folder: Path, found: str) -> None:
+    if found:
+        raise RunFolderTaken(
+            f"folder {folder}",
+            found=found,
+            expected="an empty folder or a run of the same plan",
+            fix="Choose another --out, or delete it.",
+        )
+
+
+def _foreign(folder: Path) -> str:
+    """Return what is there if it is no run, or nothing."""
+    if folder.exists() and not folder.is_dir():
+        return "a file"
+    if not folder.exists() or (folder / "plan.json").exists():
+        return ""
+    left = [p for p in folder.iterdir() if p.name != LOCK and p.suffix != TEMPORARY]
+    return "files that are no run" if left else ""
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingFile(
+            f"cannot create {folder}",
+            found=error.strerror or str(error),
+            fix="Choose another --out.",
+        ) from error
+
+
 def damaged(folder: Path) -> str | None:
     """Return the first file of a finished run that is missing or not what SHA256SUMS says."""
     lines = (folder / SUMS).read_text("utf-8", errors="replace").splitlines()
-    for line in lines:
-        digest, _, name = line.partition("  ")
-        if sha256(folder / name) != digest:
+    said = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    files = _sealed(folder)
+    for name in sorted({*said, *files}):
+        # A name that is no file of a run is damage, and is not even looked at.
+        if name not in files or sha256(folder / name) != said.get(name):
             return name
-    return None if lines else SUMS
+    return None
+
+
+def _sealed(folder: Path) -> list[str]:
+    """Return the files that SHA256SUMS lists."""
+    evidence = sorted((folder / "evidence").glob("*.parquet"))
+    return ["plan.json", "report.json", *(str(path.relative_to(folder)) for path in evidence)]
 
 
 def _write_json(path: Path, plan: Mapping[str, object]) -> None:
@@ -215,7 +263,7 @@ def _inputs(plan: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 def _worthless(folder: Path) -> bool:
     """Whether a run ended before it finished anything, by a mistake in its plan, say."""
-    finished = [folder / "report.json", *folder.glob("signals/*.json"), *folder.glob("evidence/*")]
+    finished = [folder / "report.json", *folder.glob("*/*.json"), *folder.glob("evidence/*")]
     return not any(path.exists() for path in finished)
 
 

@@ -24,7 +24,7 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
     or one not yet approved, has computed.
     """
     inputs = {str(path): _hash(path) for path in sorted(set(_files(plan)))}
-    used = plugins_of(plan)
+    used = plugins_of(plan) | {BUILTIN}
     builds = [
         (p.name, p.version, p.status.value, p.digest) for p in plugins.plugins if p.name in used
     ]

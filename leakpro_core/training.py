@@ -263,6 +263,8 @@ def _gather(
     models = sum(map(len, units))
     whole: dict[str, AnyArray] = {}
     for number, unit in enumerate(units):
+        if done[number].keys() != done[0].keys():
+            raise ValueError(f"units that keep different things: {done[number]} and {done[0]}")
         for name, file in done[number].items():
             values = store.signals.array(file)
             if name not in whole:

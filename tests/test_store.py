@@ -1,6 +1,7 @@
 """The run folder notices damage and belongs to one plan."""
 
 import io
+import json
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from leakpro_core.errors import CannotWrite, DamagedFile, MissingFile, RunFolderTaken
 from leakpro_core.files import load_array, save_array, write_atomic
 from leakpro_core.records import Choice, Evidence, Trial
-from leakpro_core.store import Store, evidence_hash, read_report
+from leakpro_core.store import Store, at_work, damaged, evidence_hash, read_report
 
 
 def evidence(claim: list[float]) -> Evidence:
@@ -80,7 +81,7 @@ def test_what_a_killed_run_left_is_swept(tmp_path) -> None:
     (run.signals.folder / ".array.x.tmp").write_bytes(b"half")
     (run.folder / "leakpro-abc").mkdir()
     (run.folder / "leakpro-abc" / "records.npy").write_bytes(b"people")
-    with run.held():
+    with at_work(run.folder, {"sha256": "a"}):
         pass
     assert {p.name for p in run.folder.rglob("*")} == {
         ".lock",
@@ -92,12 +93,62 @@ def test_what_a_killed_run_left_is_swept(tmp_path) -> None:
 
 
 def test_one_audit_at_a_time_is_at_work_in_a_folder(tmp_path) -> None:
-    first = Store.open(tmp_path / "run", {"sha256": "a"})
-    second = Store.open(tmp_path / "run", {"sha256": "a"})
-    with first.held(), pytest.raises(RunFolderTaken, match="another audit at work"), second.held():
+    run = tmp_path / "run"
+    taken = pytest.raises(RunFolderTaken, match="another audit at work")
+    with at_work(run, {"sha256": "a"}), taken, at_work(run, {"sha256": "b"}):
         pass
-    with second.held():
+    assert json.loads((run / "plan.json").read_text()) == {"sha256": "a"}
+    with at_work(run, {"sha256": "a"}):
         pass
+
+
+def test_a_run_that_has_answers_is_not_another_plans(tmp_path) -> None:
+    Store.open(tmp_path / "run", {"sha256": "a"}).answers.note("ratio", {})
+    with pytest.raises(RunFolderTaken, match="another plan"):
+        Store.open(tmp_path / "run", {"sha256": "b"})
+
+
+def test_what_a_run_has_loaded_may_not_become_something_else(tmp_path) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    store.expect("x")
+    store.expect("x")
+    with pytest.raises(RunFolderTaken, match="before its factory returned other data"):
+        store.expect("y")
+
+
+def test_a_folder_that_was_only_begun_is_a_runs(tmp_path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    (tmp_path / "run" / ".plan.json.7.tmp").write_text("{")
+    with at_work(tmp_path / "run", {"sha256": "a"}) as store:
+        assert {p.name for p in store.folder.iterdir()} == {
+            ".lock",
+            "answers",
+            "evidence",
+            "plan.json",
+            "signals",
+        }
+
+
+@pytest.mark.parametrize("change", ["names", "margin"])
+def test_a_note_that_was_changed_is_not_recalled(tmp_path, change) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    store.signals.note("unit", {"0/margin": save_array(store.signals.folder, np.arange(3.0))})
+    path = store.signals.folder / "unit.json"
+    path.write_text(path.read_text().replace(change, change[::-1]))
+    assert store.signals.recall("unit") is None
+
+
+@pytest.mark.parametrize("line", ["", "0" * 64 + "  /dev/zero\n", "0" * 64 + "  ../x\n"])
+def test_sums_name_the_files_of_a_run_and_no_others(tmp_path, line) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    (store.folder / "report.json").write_text("{}")
+    store.seal()
+    assert damaged(store.folder) is None
+    sums = store.folder / "SHA256SUMS"
+    kept = sums.read_text().splitlines(keepends=True)
+    sums.write_text(line + "".join(kept if line else kept[:1]))
+    assert damaged(store.folder) is not None
 
 
 @given(arrays(st.sampled_from(["f4", "f8", "i8", "?"]), array_shapes(min_dims=0, min_side=0)))

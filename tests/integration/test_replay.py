@@ -1,9 +1,12 @@
 """What attacks answered is kept: a run that goes on ends alike without playing them again."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import recorded
 
@@ -48,8 +51,36 @@ def test_an_answer_that_was_damaged_is_played_again(run) -> None:
     before = report(out)
     for file in ("SHA256SUMS", "log.jsonl"):
         (out / file).unlink()
-    damaged = json.loads(max(out.glob("answers/*.json")).read_text())["claims"]
+    damaged = json.loads(max(out.glob("answers/*.json")).read_text())["names"]["claims"]
     (out / "answers" / f"{damaged}.npy").write_bytes(b"")
     main(["audit", str(path), "--out", str(out)])
     assert before == report(out)
     assert len(played(out)) == 1
+
+
+def test_data_that_a_factory_returns_anew_are_another_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # or answers about the records of before would be judged with the members of now
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\ndef data():\n    return dict(np.load('x.npz'))\n"
+    )
+    rng = np.random.default_rng(0)
+    for seed in (0, 1):
+        x = rng.normal(size=(80, 4))
+        np.savez(tmp_path / f"{seed}.npz", x=x, y=rng.integers(0, 2, 80))
+    plan = tmp_path / "audit.toml"
+    plan.write_text(
+        'schema = 1\n[target]\nloader = "trained"\n[data]\nfactory = "mine:data"\n'
+        '[shadows]\ntrainer = "torch"\ncount = 2\nfactory = "mine:nothing"\n'
+    )
+    here = Path.cwd()
+    try:
+        os.chdir(tmp_path)
+        for seed in (0, 1):
+            shutil.copy(f"{seed}.npz", "x.npz")
+            # It fails in training, for there is no such factory; what was loaded is noted before.
+            assert main(["audit", str(plan), "--out", "run"]) == 64
+    finally:
+        os.chdir(here)
+    assert "before its factory returned other data" in capsys.readouterr().err
