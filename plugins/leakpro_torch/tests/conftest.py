@@ -32,6 +32,45 @@ def normalised_without_bias():
     )
 
 
+def with_a_shared_layer():
+    relu, dropout = nn.ReLU(), nn.Dropout(0.3)
+    layers = nn.Linear(64, 32), relu, dropout, nn.Linear(32, 32), relu, dropout, nn.Linear(32, 10)
+    return nn.Sequential(*layers)
+
+
+def with_a_shared_linear():
+    linear = nn.Linear(64, 64)
+    return nn.Sequential(linear, nn.ReLU(), linear, nn.ReLU(), nn.Linear(64, 10))
+
+
+class Scaled(nn.Linear):
+    # a parameter without dimensions
+
+    def __init__(self):
+        super().__init__(64, 10)
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.scale * super().forward(x)
+
+
+def scaled():
+    return Scaled()
+
+
+class Complex(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(0.1 * torch.randn(64, 10, dtype=torch.complex64))
+
+    def forward(self, x):
+        return (x.to(torch.complex64) @ self.weight).abs()
+
+
+def complex_numbers():
+    return Complex()
+
+
 def binary():
     return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 1))
 

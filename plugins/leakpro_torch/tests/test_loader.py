@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from leakpro_torch.loader import load
+from leakpro_torch.loader import TorchModel, load
 from leakpro_torch.options import LoaderOptions
 from safetensors.torch import save_file
 from torch import nn
@@ -109,6 +109,21 @@ def test_batches_do_not_change_what_a_model_says(saved, user, digits, run):
         for size in (1000, 7)
     )
     assert np.allclose(one, small, atol=1e-6)
+
+
+class Precision(nn.Module):
+    def forward(self, x):
+        return x + (torch.get_float32_matmul_precision() == "highest")
+
+
+def test_a_target_is_asked_in_float32_as_shadows_are(digits):
+    model = TorchModel(module=Precision().eval(), device="cpu", batch_size=8, threads=1)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        assert np.array_equal([[1.0]], model.query(np.zeros((1, 1))))
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_no_records_have_no_outputs(saved, user, digits, run):

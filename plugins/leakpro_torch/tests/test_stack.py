@@ -50,6 +50,9 @@ STEPS = {
     "all dropouts": ("with_all_dropouts", ONE_STEP),
     "batch norm": ("normalised_without_bias", ONE_STEP),
     "shared weights": ("tied", ONE_STEP),
+    "shared layers": ("with_a_shared_layer", ONE_STEP),
+    "a shared linear layer": ("with_a_shared_linear", ONE_STEP),
+    "no dimensions": ("scaled", evolve(ONE_STEP, optimiser="sgd", lr=1.0, clip=0.05)),
     "clip": ("mlp", evolve(ONE_STEP, optimiser="sgd", lr=1.0, clip=0.05)),
     "smoothing": ("mlp", evolve(ONE_STEP, label_smoothing=0.2)),
     "momentum": ("normalised", evolve(ONE_STEP, optimiser="sgd", lr=0.1, momentum=0.9)),
@@ -67,6 +70,13 @@ def test_a_step_of_a_stack_is_a_step_of_a_loop(name, digits, trained):
     said, alike = (cohort.query(digits.records[:300]) for cohort in (loop, stack))
     assert said.dtype == alike.dtype == np.float32
     assert np.abs(said - alike).max() < 1e-5
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_a_step_on_complex_numbers(optimiser, digits, trained):
+    recipe = evolve(ONE_STEP, optimiser=optimiser, clip=0.05)
+    loop, stack = (trained(digits, "complex_numbers", recipe, c) for c in (LOOP, STACK))
+    assert np.abs(loop.query(digits.records) - stack.query(digits.records)).max() < 1e-5
 
 
 def test_a_step_on_images(images, trained):
@@ -90,12 +100,13 @@ def test_a_step_with_one_logit(digits, trained):
     assert stack.query(odd.records).shape == (3, 1797, 1)
 
 
-def test_mixed_precision(digits, trained):
+@pytest.mark.parametrize("factory", ["normalised", "normalised_without_bias"])
+def test_mixed_precision(factory, digits, trained):
     rows = np.arange(64)
     choices = [Choice(method=m, dtype="bfloat16") for m in ("loop", "stack")]
     recipe = evolve(ONE_STEP, optimiser="sgd", lr=0.1)
-    loop, stack = (trained(digits, "normalised", recipe, c, rows=rows) for c in choices)
-    exact = trained(digits, "normalised", recipe, LOOP, rows=rows)
+    loop, stack = (trained(digits, factory, recipe, c, rows=rows) for c in choices)
+    exact = trained(digits, factory, recipe, LOOP, rows=rows)
     assert max(differences(loop, stack).values()) < 5e-3
     assert 1e-6 < max(differences(loop, exact).values()) < 1e-2
 

@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from leakpro_torch.modules import seeded
 from leakpro_torch.options import TrainerOptions
 from leakpro_torch.trainer import train
 
 from leakpro_core.builtin.local import LocalOptions, execute
-from leakpro_core.errors import BadValue, MissingKey, NotAFactory, ReferenceNotFound, TrainingFailed
+from leakpro_core.errors import (
+    BadArray,
+    BadValue,
+    MissingKey,
+    NotAFactory,
+    ReferenceNotFound,
+    TrainingFailed,
+)
 from leakpro_core.protocols import Cohort
 from leakpro_core.recipes import Recipe
 from leakpro_core.work import Work
@@ -158,6 +166,23 @@ def test_augmentation_needs_images(digits, unit_of, user, run):
     recipe = Recipe(augment=("flip",))
     with pytest.raises(BadValue, match=r"tabular records of shape \[1797, 64\].*\[n, C, H, W\]"):
         train(digits, unit_of(TrainerOptions(factory=user("mlp"), recipe=recipe)), run)
+
+
+@pytest.mark.parametrize("dtype", ["<U4", "complex64"])
+def test_records_that_are_no_numbers(dtype, digits, unit_of, user, run):
+    data = evolve(digits, records=digits.records.astype(dtype))
+    with pytest.raises(BadArray, match=r"records: found dtype .*, expected numbers"):
+        train(data, unit_of(TrainerOptions(factory=user("mlp"))), run)
+
+
+def test_a_gpu_that_nothing_uses_is_left_alone(monkeypatch):
+    """Its generator could not even be read here."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert not torch.cuda.is_initialized()
+    with seeded(3):
+        first = torch.rand(1)
+    with seeded(3):
+        assert first == torch.rand(1)
 
 
 def test_divergence_names_the_model_and_the_epoch(digits, unit_of, user, run):

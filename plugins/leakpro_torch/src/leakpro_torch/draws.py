@@ -30,13 +30,15 @@ def keys(seed: int, steps: int, epoch: int) -> AnyArray:
 class Draws(TorchFunctionMode):
     """While it is entered, dropout of torch.nn.functional draws from ``key``.
 
-    key: int32 ``[2]``, one per model; within ``vmap`` it may be batched.
+    key: int32 ``[2]``, one per model; within ``vmap`` it may be batched. stacked: whether it is
+    entered within ``vmap``, which has no rule for batch norm of bfloat16 with float32 statistics.
     What else is random stays as it is: drawn from torch's generator, and an error within ``vmap``.
     """
 
-    def __init__(self, key: torch.Tensor) -> None:
+    def __init__(self, key: torch.Tensor, *, stacked: bool = False) -> None:
         super().__init__()
         self._key = key
+        self._stacked = stacked
         self._drawn = 0
 
     def __torch_function__(
@@ -46,6 +48,8 @@ class Draws(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        if self._stacked and func is functional.batch_norm:
+            return _batch_norm(*args, **(kwargs or {}))
         kind = _KINDS.get(func)
         if kind is None:
             return func(*args, **(kwargs or {}))
@@ -73,6 +77,12 @@ class Draws(TorchFunctionMode):
         shift = (1 - keep) * (a * _ALPHA) - a * _ALPHA * p
         scale = keep * a
         return input.mul_(scale).add_(shift) if inplace else input * scale + shift
+
+
+def _batch_norm(input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: A002
+    if input.dtype is not torch.bfloat16:
+        return functional.batch_norm(input, *args, **kwargs)
+    return functional.batch_norm(input.float(), *args, **kwargs).to(input.dtype)
 
 
 def kept(key: torch.Tensor, number: int, shape: tuple[int, ...], p: float) -> torch.Tensor:

@@ -219,13 +219,14 @@ def _deals(task: Task, pupils: Sequence[Pupil], count: int) -> Iterator[_Dealt]:
 
 def _optimiser(recipe: Recipe, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
     lr, decay = recipe.lr, recipe.weight_decay
-    # fused: one pass over memory, also over the parameters of all models of a stack
+    # One pass over memory, also over the parameters of all models of a stack.
+    fused = not any(parameter.is_complex() for parameter in parameters)
     match recipe.optimiser:
         case "sgd":
             return torch.optim.SGD(
-                parameters, lr, momentum=recipe.momentum, weight_decay=decay, fused=True
+                parameters, lr, momentum=recipe.momentum, weight_decay=decay, fused=fused
             )
         case "adam":
-            return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=True)
+            return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=fused)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=True)
+            return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=fused)

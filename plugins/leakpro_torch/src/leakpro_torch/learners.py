@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from leakpro_torch.draws import Draws
-from leakpro_torch.modules import because
+from leakpro_torch.modules import because, gpus_in_use
 
 Tensors = dict[str, torch.Tensor]
 
@@ -114,7 +114,7 @@ class Many:
         return asked(self.weights, self.buffers, records)
 
     def _call(self, weights: Tensors, buffers: Tensors, records: Any, key: torch.Tensor) -> Any:
-        with Draws(key):
+        with Draws(key, stacked=True):
             return functional_call(self.base, (weights, buffers), (records,))
 
     def _ask(self, weights: Tensors, buffers: Tensors, records: torch.Tensor) -> Any:
@@ -123,8 +123,11 @@ class Many:
     def clip(self, limit: float) -> None:
         """Scale each model's gradient down to an L2 norm of ``limit``."""
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
-        factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)  # as clip_grad_norm_
+        flat = [g.reshape(len(g), -1) for g in gradients]
+        norms = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(g, dim=1) for g in flat]), dim=0
+        )
+        factor = (limit / (norms + 1e-6)).clamp(max=1.0)  # as clip_grad_norm_
         for gradient in gradients:
             gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
 
@@ -215,7 +218,10 @@ def nothing_drawn() -> Iterator[None]:
 
 def _states() -> tuple[object, ...]:
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002 - a user's code may draw from it
-    return random.getstate(), repr(legacy), bytes(torch.get_rng_state().numpy())
+    devices = [torch.get_rng_state()]
+    if gpus_in_use():
+        devices += torch.cuda.get_rng_state_all()
+    return random.getstate(), repr(legacy), *(bytes(state.numpy()) for state in devices)
 
 
 def check_agreement(many: Many, ones: Sequence[One], records: Any, keys: torch.Tensor) -> None:

@@ -12,7 +12,7 @@ from leakpro_core.errors import MissingFile, MissingKey
 from leakpro_core.protocols import Run
 from leakpro_core.records import Release, Target
 from leakpro_core.references import importable
-from leakpro_torch.modules import build, check_device, outputs, seeded, threads
+from leakpro_torch.modules import arithmetic, build, check_device, outputs, seeded, threads
 from leakpro_torch.options import LoaderOptions
 from leakpro_torch.weights import fit, read
 
@@ -28,7 +28,7 @@ class TorchModel:
 
     def query(self, records: AnyArray) -> Singles:
         """Return the module's outputs on ``records`` ``[n, ...]``, float32 ``[n, classes]``."""
-        with threads(self.threads):
+        with threads(self.threads), arithmetic("float32"):
             return outputs(self.module, records, self.batch_size, self.device)
 
     def parameters(self) -> Mapping[str, AnyArray]:

@@ -89,9 +89,14 @@ def answers(
 
 def as_floats(records: AnyArray) -> torch.Tensor:
     """Return a float32 copy of numbers as a tensor."""
+    check_numbers(records)
+    return torch.from_numpy(records.astype(np.float32))
+
+
+def check_numbers(records: AnyArray) -> None:
+    """``BadArray`` where records are no real numbers."""
     if records.dtype.kind not in "buif":
         raise BadArray("records", found=f"dtype {records.dtype}", expected="numbers")
-    return torch.from_numpy(records.astype(np.float32))
 
 
 def kind(value: object) -> str:
@@ -118,7 +123,9 @@ def seeded(seed: int) -> Iterator[None]:
     # The legacy numpy generator too: a user's code may draw from it.
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     first, second, third = (int(n) for n in np.random.SeedSequence(seed).generate_state(3))
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    # To ask a GPU that nothing uses for its generator would start it up.
+    gpus = range(torch.cuda.device_count() if gpus_in_use() else 0)
+    with torch.random.fork_rng(devices=gpus):
         random.seed(first)
         np.random.seed(second)  # noqa: NPY002
         torch.manual_seed(third)
@@ -127,6 +134,11 @@ def seeded(seed: int) -> Iterator[None]:
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
+
+
+def gpus_in_use() -> bool:
+    """Whether this process has started a GPU up."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def check_device(device: str, key: str) -> None:

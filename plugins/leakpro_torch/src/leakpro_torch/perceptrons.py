@@ -17,12 +17,14 @@ def is_perceptron(module: nn.Module) -> bool:
 
     Exact types are asked for: a class of the user's may do anything else.
     """
-    parameters = [id(p) for layer in module.children() for p in layer.parameters()]
+    if type(module) is not nn.Sequential:
+        return False
+    # A layer may stand in several places: children() has it once.
+    parameters = [id(p) for layer in module for p in layer.parameters()]
     return (
-        type(module) is nn.Sequential
-        and len(set(parameters)) == len(parameters) > 0
+        len(set(parameters)) == len(parameters) > 0
         and all(p.dtype == torch.float32 for p in module.parameters())
-        and all(map(_is_plain, module.children()))
+        and all(map(_is_plain, module))
         and not any(map(_is_hooked, module.modules()))
     )
 
@@ -70,7 +72,7 @@ class Perceptrons:
         """Return what each layer was given, dropout's masks and the outputs ``[m, b, classes]``."""
         inputs: dict[str, torch.Tensor] = {}
         masks: dict[str, torch.Tensor] = {}
-        for name, layer in self.many.base.named_children():
+        for name, layer in self.many.base._modules.items():
             if isinstance(layer, nn.Linear):
                 inputs[name] = x
                 x = self._linear(name, x, part)
@@ -103,7 +105,7 @@ class Perceptrons:
         masks: dict[str, torch.Tensor],
         part: slice | None,
     ) -> None:
-        layers = list(self.many.base.named_children())
+        layers = list(self.many.base._modules.items())
         first = next(name for name, layer in layers if isinstance(layer, nn.Linear))
         for name, layer in reversed(layers):
             if isinstance(layer, nn.Linear):

@@ -17,7 +17,16 @@ from leakpro_core.references import ImportPath
 from leakpro_torch.cohort import StackedCohort, TorchCohort
 from leakpro_torch.fitting import Learner, Pupil, Task, fit
 from leakpro_torch.learners import Many, One, Unstackable, nothing_drawn, stacked
-from leakpro_torch.modules import arithmetic, because, build, check_device, kind, seeded, threads
+from leakpro_torch.modules import (
+    arithmetic,
+    because,
+    build,
+    check_device,
+    check_numbers,
+    kind,
+    seeded,
+    threads,
+)
 from leakpro_torch.options import TrainerOptions
 from leakpro_torch.perceptrons import Perceptrons, is_perceptron
 
@@ -89,6 +98,7 @@ def task_of(data: TrainingSet, recipe: Recipe, choice: Choice) -> Task:
             fix="Leave augment out, or augment in a train function of your own.",
         )
     records = data.records
+    check_numbers(records)
     if records.dtype.name not in _TAKEN or not records.dtype.isnative:
         records = records.astype(np.float32)
     return Task(
