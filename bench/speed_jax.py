@@ -208,7 +208,7 @@ def with_jax(case: Case, seeds: list[int], cache: Path) -> dict[str, object]:
     with settled("cpu", 1, run.log, "") as device, cached(cache, run.log):
         records = resident(data, device)
         started = time.process_time()
-        group = gather(factory, recipe, rows, seeds)
+        group = gather(factory, recipe, data, rows, seeds)
         draws, pace = next(schedule(group, recipe, records))
         arguments = (group.states, draws, group.keys, pace, records)
         function = program(choice.method, group.model, recipe, data.classes)

@@ -111,6 +111,52 @@ def not_arrays(key):
     return {"w": "text"}, lambda p, x: x
 
 
+def complex_pair(key):
+    weights = jax.random.normal(key, (64, 10), "complex64") / 8
+    return {"w": weights}, lambda p, x: jnp.imag(x @ p["w"])
+
+
+def bfloat16_pair(key):
+    weights = jax.random.normal(key, (64, 10), "bfloat16") / 8
+    return {"w": weights}, lambda p, x: x.astype("bfloat16") @ p["w"]
+
+
+def closure(key):
+    projection, parameters = jax.random.normal(key, (64, 64)), {"w": jnp.zeros((64, 10))}
+    return parameters, lambda p, x: jnp.tanh(x @ projection) @ p["w"]
+
+
+def rate_of_dropout(key):
+    rate = float(jax.random.uniform(key))
+    return nn.Sequential([nn.Linear(64, 10, key=key), nn.Dropout(rate)])
+
+
+def noisy(key):
+    return {"w": jnp.zeros((64, 10))}, lambda p, x: x @ p["w"] + np.random.normal(size=10)
+
+
+class Keyless(eqx.Module):
+    last: nn.Linear
+    dropout: nn.Dropout
+
+    def __init__(self, key):
+        self.last, self.dropout = nn.Linear(64, 10, key=key), nn.Dropout(0.5)
+
+    def __call__(self, x):
+        return self.dropout(self.last(x))
+
+
+def keyless_dropout(key):
+    return Keyless(key)
+
+
+def no_gradient(key):
+    def apply(p, x):
+        return jax.lax.while_loop(lambda y: y.sum() > 1e9, lambda y: y / 2, x @ p["w"])
+
+    return {"w": jnp.zeros((64, 10))}, apply
+
+
 not_callable = 3
 """
 

@@ -215,6 +215,12 @@ def test_what_a_model_cannot_be_asked(factory, records, message, saved, user, ru
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_that_draws_where_it_is_asked(saved, user, run):
+    handle = load(LoaderOptions(factory=user("noisy"), weights=saved("noisy")), run).target.handle
+    with pytest.raises(NotAFactory, match="other outputs each time"):
+        handle.query(np.zeros((4, 64)))
+
+
 def test_a_device_that_is_not_there(saved, user, run):
     options = LoaderOptions(factory=user("mlp"), weights=saved("mlp"), device="no such device")
     with pytest.raises(BadValue, match=r"\[target\] device: found 'no such device'"):

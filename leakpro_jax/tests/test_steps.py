@@ -56,7 +56,7 @@ def test_a_step_is_that_of_torch(recipe):
 def trained(user, digits, recipe, n, method="map"):
     """Return the weights of a linear model after training, and those it started from."""
     data = Data(jnp.asarray(digits.records, jnp.float32), jnp.asarray(digits.labels, jnp.int32))
-    group = gather(user("pair"), recipe, [np.arange(n)], [5])
+    group = gather(user("pair"), recipe, digits, [np.arange(n)], [5])
     started = jax.tree.map(lambda a: np.array(a[0], np.float64), group.states.arrays)
     run, states = jax.jit(program(method, group.model, recipe, 10)), group.states
     for draws, pace in schedule(group, recipe, data):
@@ -116,7 +116,7 @@ def test_images_are_mirrored_and_shifted_as_drawn():
 
 def test_the_records_are_no_constants_of_the_program(user, digits):
     data = Data(jnp.asarray(digits.records, jnp.float32), jnp.asarray(digits.labels, jnp.int32))
-    group = gather(user("pair"), Recipe(), [np.arange(200)], [5])
+    group = gather(user("pair"), Recipe(), digits, [np.arange(200)], [5])
     draws, pace = next(schedule(group, Recipe(), data))
     run = program("map", group.model, Recipe(), 10)
     closed = jax.make_jaxpr(run)(group.states, draws, group.keys, pace, data)

@@ -200,11 +200,55 @@ def test_the_models_of_a_factory_have_one_shape(digits, unit_of, user, run):
 
 
 @pytest.mark.parametrize(
+    ("factory", "recipe", "dtype"),
+    [
+        ("complex_pair", Recipe(optimiser="sgd", lr=0.1, epochs=15), "complex64"),
+        ("bfloat16_pair", Recipe(optimiser="adamw", lr=1e-2, epochs=15, clip=1.0), "bfloat16"),
+    ],
+)
+def test_arrays_of_other_dtypes_learn_and_keep_them(
+    factory, recipe, dtype, digits, unit_of, user, run
+):
+    cohort = train(digits, unit_of(TrainerOptions(factory=user(factory), recipe=recipe)), run)
+    right = cohort.query(digits.records)[0].argmax(1) == digits.labels
+    assert right[:200].mean() > 0.8
+    assert cohort.parameters()["w"].dtype == dtype
+
+
+@pytest.mark.parametrize("factory", ["closure", "rate_of_dropout"])
+@pytest.mark.parametrize("function", [train, trial])
+def test_models_that_differ_by_more_than_their_arrays_are_not_mixed_up(
+    function, factory, digits, unit_of, user, run
+):
+    unit = unit_of(TrainerOptions(factory=user(factory), recipe=QUICK), models=(0, 1, 2))
+    message = "depends on the key by more than its arrays, expected all that is drawn"
+    with pytest.raises(NotAFactory, match=message):
+        function(digits, unit, run)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("keyless_dropout", r"^model 5: found RuntimeError: .*my_models.py, line \d+\)"),
+        ("no_gradient", r"^model 5: found ValueError: Reverse-mode differentiation"),
+    ],
+)
+@pytest.mark.parametrize("function", [train, trial])
+def test_what_raises_in_training_only_is_said_in_one_line(
+    function, name, message, digits, unit_of, user, run
+):
+    unit = unit_of(TrainerOptions(factory=user(name), recipe=QUICK), models=(5,))
+    with pytest.raises(TrainingFailed, match=message):
+        function(digits, unit, run)
+
+
+@pytest.mark.parametrize(
     ("name", "error", "message"),
     [
         ("raises", NotAFactory, r"raised ZeroDivisionError: division by zero \(.*my_models.py"),
         ("a_number", NotAFactory, "returned a value of type int"),
         ("normalised", NotAFactory, "with state"),
+        ("noisy", NotAFactory, "other outputs each time"),
         ("too_narrow", NotAFactory, r"shape \[2, 5\].*expected \[2, 10\], a logit for each class"),
         ("flat", BadArray, r"found shape \[2\], expected an array of shape \[2, classes\]"),
         ("convolutional", BadArray, r"cannot take records of shape \(2, 64\)"),

@@ -15,8 +15,9 @@ from leakpro_core.recipes import Epoch, Recipe, batches, epochs, rate
 from leakpro_core.records import Choice, TrainingSet
 from leakpro_core.references import ImportPath
 from leakpro_jax.machine import settled
-from leakpro_jax.models import Arrays, Model, build, in_batches, named
+from leakpro_jax.models import Arrays, Model, build, check, in_batches, named
 from leakpro_jax.steps import Data, Draw, Pace, State, epoch, start
+from leakpro_jax.tracing import check_alike
 
 QUERY_BATCH = 1024
 
@@ -59,15 +60,24 @@ class JaxCohort:
 
 
 def gather(
-    factory: ImportPath, recipe: Recipe, rows: Sequence[Ints], seeds: Sequence[int]
+    factory: ImportPath,
+    recipe: Recipe,
+    data: TrainingSet,
+    rows: Sequence[Ints],
+    seeds: Sequence[int],
 ) -> Group:
-    """Build the models of a group, each from the key of its seed."""
+    """Build the models of a group, each from the key of its seed.
+
+    ``NotAFactory`` where they do not fit the data, or are not one model with arrays of its own.
+    """
     models, keys = [], []
     for seed in seeds:
         initial, dropout = jax.random.split(jax.random.key(seed))
         models.append(build(factory, initial))
         keys.append(dropout)
+    check_outputs(models[0], data)
     arrays = joined([model.arrays for model in models], factory)
+    check_alike(models, factory, (2, *data.records.shape[1:]))
     return Group(
         model=models[0],
         states=jax.jit(jax.vmap(partial(start, recipe=recipe)))(arrays),
@@ -75,6 +85,17 @@ def gather(
         rows=np.stack(rows),
         seeds=tuple(seeds),
     )
+
+
+def check_outputs(model: Model, data: TrainingSet) -> None:
+    """``NotAFactory`` where the model has fewer outputs than there are classes."""
+    found = check(model, (2, *data.records.shape[1:]))
+    if found < data.classes and not (found == 1 and data.classes == 2):
+        raise NotAFactory(
+            "output of the factory's model",
+            found=f"shape [2, {found}] for 2 records",
+            expected=f"[2, {data.classes}], a logit for each class of the labels",
+        )
 
 
 def joined(models: Sequence[Arrays], factory: ImportPath) -> Arrays:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from leakpro_core.arrays import AnyArray, Singles
 from leakpro_core.errors import MissingFile
@@ -14,6 +14,7 @@ from leakpro_core.records import Release, Target
 from leakpro_jax.machine import settled
 from leakpro_jax.models import Arrays, Model, build, check, check_numbers, in_batches, named
 from leakpro_jax.options import LoaderOptions
+from leakpro_jax.tracing import check_repeats
 from leakpro_jax.weights import fit, read
 
 
@@ -55,7 +56,12 @@ def load(options: LoaderOptions, run: Run) -> Release:
     with settled(options.device, options.threads, run.log, "[target]"):
         built = build(options.factory, jax.random.key(run.seed))
         arrays = fit(built.arrays, read(content, name), name, options.factory.ref)
-    model = Model(arrays=arrays, apply=built.apply, native=built.native)
+    model = evolve(built, arrays=arrays)
+
+    def answers(arrays: Arrays, batch: jax.Array) -> jax.Array:
+        check_repeats(model, batch.shape)  # once, when it is compiled: what is drawn then is kept
+        return model.apply(arrays, batch, None)
+
     target = Target(
         kind="model",
         identity=hashlib.sha256(content).hexdigest(),
@@ -63,7 +69,7 @@ def load(options: LoaderOptions, run: Run) -> Release:
             model=model,
             options=options,
             log=run.log,
-            answers=jax.jit(lambda arrays, batch: model.apply(arrays, batch, None)),
+            answers=jax.jit(answers),
         ),
         outputs=options.outputs,
         description=f"JAX model {options.factory.ref} from {name}",

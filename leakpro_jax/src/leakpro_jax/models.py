@@ -43,11 +43,13 @@ class Model:
 
     arrays: its parameters. apply: (arrays, float32 ``[n, ...]``, key) -> ``[n, classes]``, with a
     key where it is trained and None where it is asked. native: arrays -> what the factory returns.
+    fixed: what both depend on besides the arrays.
     """
 
     arrays: Arrays = field(repr=False)
     apply: Callable[[Arrays, jax.Array, jax.Array | None], jax.Array]
     native: Callable[[Arrays], object]
+    fixed: tuple[object, ...] = field(repr=False)
 
 
 def build(factory: ImportPath, key: jax.Array) -> Model:
@@ -97,7 +99,8 @@ def _of_module(module: Callable[..., jax.Array]) -> Model:
     def native(arrays: Arrays) -> Any:
         return eqx.nn.inference_mode(eqx.combine(arrays, rest))
 
-    return Model(arrays=arrays, apply=apply, native=native)
+    leaves, structure = jax.tree.flatten(rest)
+    return Model(arrays=arrays, apply=apply, native=native, fixed=(structure, *leaves))
 
 
 def _of_pair(parameters: Arrays, apply: Callable[..., jax.Array], factory: ImportPath) -> Model:
@@ -113,6 +116,7 @@ def _of_pair(parameters: Arrays, apply: Callable[..., jax.Array], factory: Impor
         arrays=arrays,
         apply=lambda arrays, x, _: apply(arrays, x),
         native=lambda arrays: (arrays, apply),
+        fixed=(apply,),
     )
 
 

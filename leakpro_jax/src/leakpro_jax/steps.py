@@ -94,8 +94,10 @@ def _step(
         return jnp.where(jnp.arange(len(each)) < pace.size, each, 0.0).sum() / pace.size
 
     value, gradient = jax.value_and_grad(objective)(learned)
+    gradient = jax.tree.map(jnp.conj, gradient)  # jax's of complex numbers points uphill without
     update, moments = optimiser(recipe).update(gradient, state.moments, learned)
-    learned = jax.tree.map(lambda p, u: p - pace.rate * u, learned, update)
+    # The rate is of float32, and a parameter of fewer bits keeps its own.
+    learned = jax.tree.map(lambda p, u: (p - pace.rate * u).astype(p.dtype), learned, update)
     return State(eqx.combine(learned, fixed), moments), value
 
 

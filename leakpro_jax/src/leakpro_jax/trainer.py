@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from leakpro_core.errors import BadValue, MissingKey, NotAFactory, TrainingFailed
+from leakpro_core.errors import BadValue, MissingKey
 from leakpro_core.protocols import Run
 from leakpro_core.recipes import Recipe
 from leakpro_core.records import TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath
 from leakpro_jax.cohort import JaxCohort, cohort, fit, gather, program, resident
 from leakpro_jax.machine import cached, settled
-from leakpro_jax.models import Model, because, check
 from leakpro_jax.options import TrainerOptions
+from leakpro_jax.tracing import training
 
 
 def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> JaxCohort:
@@ -21,7 +21,7 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> JaxCohort:
 
     A model depends on its rows and its seed: initial weights, order, augmentation and dropout are
     drawn from the seed, whatever the other models of the unit.
-    ``TrainingFailed`` names the model and, where it diverged, the epoch.
+    ``TrainingFailed`` names the model and, where it diverged, the epoch; or where it raised.
     """
     options, choice = unit.options, unit.choice
     assert isinstance(options, TrainerOptions)
@@ -36,18 +36,11 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> JaxCohort:
         for places in alike(unit):
             numbers = [unit.models[p] for p in places]
             seeds, rows = [unit.seeds[p] for p in places], [unit.rows[p] for p in places]
-            group = gather(factory, recipe, rows, seeds)
-            check_outputs(group.model, data)
-            one_epoch = program(choice.method, group.model, recipe, data.classes)
-            try:
+            with training(numbers):
+                group = gather(factory, recipe, data, rows, seeds)
+                one_epoch = program(choice.method, group.model, recipe, data.classes)
                 compiled = jax.jit(one_epoch, donate_argnums=0)
                 parts.append(fit(group, compiled, recipe, records, numbers))
-            except jax.errors.JaxRuntimeError as error:
-                raise TrainingFailed(
-                    f"models {numbers[0]} to {numbers[-1]}",
-                    found=because(error),
-                    fix="Out of memory is the usual cause: set a smaller width in [shadows].",
-                ) from error
             order += places
             run.log.debug("models trained", models=numbers, records=len(rows[0]))
         back = np.argsort(order)
@@ -86,15 +79,4 @@ def check_augmented(data: TrainingSet, recipe: Recipe) -> None:
             found=f"{data.modality} records of shape {list(data.records.shape)}",
             expected="image records of shape [n, C, H, W]",
             fix="Leave augment out.",
-        )
-
-
-def check_outputs(model: Model, data: TrainingSet) -> None:
-    """``NotAFactory`` where the model has fewer outputs than there are classes."""
-    found = check(model, (2, *data.records.shape[1:]))
-    if found < data.classes and not (found == 1 and data.classes == 2):
-        raise NotAFactory(
-            "output of the factory's model",
-            found=f"shape [2, {found}] for 2 records",
-            expected=f"[2, {data.classes}], a logit for each class of the labels",
         )

@@ -20,7 +20,8 @@ from leakpro_jax.cohort import Group, gather, program, resident, schedule
 from leakpro_jax.machine import cached, settled
 from leakpro_jax.options import TrainerOptions
 from leakpro_jax.steps import Data
-from leakpro_jax.trainer import check_augmented, check_outputs, factory_of
+from leakpro_jax.tracing import training
+from leakpro_jax.trainer import check_augmented, factory_of
 
 STEPS, MODELS = 4, 4
 """Whole batches of a trial; models of a trial that trains one after another."""
@@ -59,6 +60,7 @@ def trial(data: TrainingSet, unit: TrainingUnit, run: Run) -> Trial:
     with (
         settled(options.device, options.threads, run.log, "[shadows]") as device,
         cached(options.cache, run.log),
+        training(unit.models),
     ):
         records, room = resident(data, device), memory_of(device)
         found = [_timed(method, data, unit, records, room) for method in methods]
@@ -128,14 +130,13 @@ def _sample(data: TrainingSet, unit: TrainingUnit, width: int) -> Group:
     assert isinstance(unit.options, TrainerOptions)
     size, n = unit.options.recipe.batch_size, min(len(rows) for rows in unit.rows)
     few = min(n, STEPS * size + n % size)
-    group = gather(
+    return gather(
         factory_of(unit),
         unit.options.recipe,
+        data,
         [rows[:few] for rows in unit.rows[:width]],
         unit.seeds[:width],
     )
-    check_outputs(group.model, data)
-    return group
 
 
 def _compiled(
