@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import jax
 import pytest
@@ -45,6 +46,30 @@ def test_programs_are_kept_in_a_private_folder_and_found_again(tmp_path, log):
         compiled()
     assert {file.name for file in folder.iterdir() if "-cache" in file.name} <= kept
     assert jax.config.jax_compilation_cache_dir is None
+    assert log.warnings == []
+
+
+def test_damaged_programs_are_compiled_again_and_replaced(tmp_path, log):
+    with cached(tmp_path / "cache", log):
+        compiled()
+    whole = {file: file.stat().st_size for file in (tmp_path / "cache").iterdir()}
+    for file, size in whole.items():
+        os.truncate(file, size // 2)
+    with cached(tmp_path / "cache", log):
+        compiled()
+    assert {event for event, _ in log.warnings} == {
+        "a cached program is damaged, and compiled again"
+    }
+    assert all(file.stat().st_size > size // 2 + 1 for file, size in whole.items())
+    log.warnings.clear()
+    with cached(tmp_path / "cache", log):
+        compiled()
+    assert log.warnings == []
+
+
+def test_other_warnings_are_the_users(tmp_path, log):
+    with pytest.warns(UserWarning, match="of the user"), cached(tmp_path / "cache", log):
+        warnings.warn("of the user", UserWarning, stacklevel=1)
     assert log.warnings == []
 
 

@@ -1,9 +1,12 @@
 """Where programs run and where compiled ones are kept; settings that are put back afterwards."""
 
 import os
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -12,6 +15,7 @@ from leakpro_core.errors import BadValue
 from leakpro_core.protocols import Log
 
 _THREADS = "PJRT_NPROC"
+_UNREADABLE = r"Error reading persistent compilation cache entry for '(\w+)"
 _CACHE = {
     "jax_compilation_cache_dir": "",
     "jax_persistent_cache_min_compile_time_secs": 0.0,
@@ -82,9 +86,35 @@ def cached(folder: Path | None, log: Log) -> Iterator[None]:
         return
     _configure(_CACHE | {"jax_compilation_cache_dir": str(place)})
     try:
-        yield
+        with _mended(place, log):
+            yield
     finally:
         _configure(before)
+
+
+@contextmanager
+def _mended(folder: Path, log: Log) -> Iterator[None]:
+    """Delete entries that JAX says it cannot read; it compiles then, but never replaces them.
+
+    It says so by a warning that names the program, after which its entries are named.
+    """
+    with warnings.catch_warnings():
+        # Whatever the user's filters: they may turn it into an error, or show it once.
+        warnings.filterwarnings("always", message=_UNREADABLE)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, *place: Any, **more: Any) -> None:
+            found = re.match(_UNREADABLE, str(message))
+            if found is None:
+                others(message, *place, **more)
+                return
+            log.warning("a cached program is damaged, and compiled again", program=found[1])
+            for entry in folder.glob("*-cache"):
+                if entry.name.partition("-")[0] == found[1]:
+                    entry.unlink(missing_ok=True)
+
+        warnings.showwarning = show
+        yield
 
 
 def _configure(values: dict[str, object]) -> None:
