@@ -15,7 +15,7 @@ from leakpro_core.errors import BadValue
 from leakpro_core.protocols import Log
 
 _THREADS = "PJRT_NPROC"
-_UNREADABLE = r"Error reading persistent compilation cache entry for '(\w+)"
+_UNREADABLE = r"Error reading persistent compilation cache entry for '([^']+)"
 _CACHE = {
     "jax_compilation_cache_dir": "",
     "jax_persistent_cache_min_compile_time_secs": 0.0,
@@ -109,8 +109,8 @@ def _mended(folder: Path, log: Log) -> Iterator[None]:
                 others(message, *place, **more)
                 return
             log.warning("a cached program is damaged, and compiled again", program=found[1])
-            for entry in folder.glob("*-cache"):
-                if entry.name.partition("-")[0] == found[1]:
+            for entry in folder.iterdir():
+                if entry.name.startswith(f"{found[1]}-"):
                     entry.unlink(missing_ok=True)
 
         warnings.showwarning = show

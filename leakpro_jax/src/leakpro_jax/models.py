@@ -6,6 +6,8 @@ A factory is ``build(key)``, called with a ``jax.random.key``. It returns one of
   ``key``, it is given one for each record of each training step, and None afterwards;
 - a pair ``(parameters, apply)``: a pytree of arrays, and a pure function
   ``apply(parameters, x[n, ...]) -> [n, classes]``.
+
+All that is drawn from the key must be among the arrays: a cohort runs the program of its first model.
 """
 
 import inspect
