@@ -7,7 +7,7 @@ A factory is ``build(key)``, called with a ``jax.random.key``. It returns one of
 - a pair ``(parameters, apply)``: a pytree of arrays, and a pure function
   ``apply(parameters, x[n, ...]) -> [n, classes]``.
 
-All that is drawn from the key must be among the arrays: a cohort runs the program of its first model.
+All that is drawn from the key must be among the arrays: a cohort runs its first model's program.
 """
 
 import inspect
