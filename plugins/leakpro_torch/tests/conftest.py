@@ -71,6 +71,19 @@ def complex_numbers():
     return Complex()
 
 
+def lazy():
+    return nn.LazyLinear(10)
+
+
+def always_dropping():
+    return AlwaysDropping(64, 10)
+
+
+class AlwaysDropping(nn.Linear):
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x))
+
+
 def binary():
     return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 1))
 
@@ -135,7 +148,7 @@ def branching():
 
 class Noisy(nn.Linear):
     def forward(self, x):
-        return super().forward(x + 0.1 * torch.randn_like(x))
+        return super().forward(x + 0.1 * torch.randn_like(x) if self.training else x)
 
 
 def noisy():
@@ -148,7 +161,8 @@ class Depth(nn.Linear):
     def forward(self, x):
         import random
 
-        return super().forward(x) * (1 + 1e-6 * (random.random() < 0.5))
+        drawn = self.training and random.random() < 0.5
+        return super().forward(x) * (1 + 1e-6 * drawn)
 
 
 def stochastic_depth():

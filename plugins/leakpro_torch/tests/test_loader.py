@@ -126,6 +126,23 @@ def test_a_target_is_asked_in_float32_as_shadows_are(digits):
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_a_lazy_module_takes_the_shapes_of_its_weights(tmp_path, user, digits, run):
+    network = user("lazy").load()()
+    expected = network(torch.tensor(digits.records[:5]).float()).detach().numpy()
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    release = load(LoaderOptions(factory=user("lazy"), weights=tmp_path / "weights.pt"), run)
+    assert np.allclose(expected, release.target.handle.query(digits.records[:5]), atol=1e-6)
+    assert release.target.parameters == 65 * 10
+
+
+def test_a_target_that_draws_is_refused(tmp_path, user, digits, run):
+    torch.save(user("always_dropping").load()().state_dict(), tmp_path / "weights.pt")
+    options = LoaderOptions(factory=user("always_dropping"), weights=tmp_path / "weights.pt")
+    with pytest.raises(NotAFactory, match="gives other outputs each time"):
+        load(options, run).target.handle.query(digits.records)
+
+
 def test_no_records_have_no_outputs(saved, user, digits, run):
     options = LoaderOptions(factory=user("normalised"), weights=saved / "weights.pt")
     assert load(options, run).target.handle.query(digits.records[:0]).shape == (0, 10)

@@ -10,9 +10,10 @@ import torch
 from attrs import field, frozen
 from torch import nn
 from torch.func import functional_call, vmap
+from torch.nn.parameter import is_lazy
 
 from leakpro_torch.draws import Draws
-from leakpro_torch.modules import because, gpus_in_use
+from leakpro_torch.modules import gpus_in_use
 
 Tensors = dict[str, torch.Tensor]
 
@@ -150,6 +151,9 @@ def stacked(modules: Sequence[nn.Module]) -> Many:
 
     ``Unstackable`` where they differ in more: what is no parameter or buffer is the first one's.
     """
+    first = [*modules[0].parameters(), *modules[0].buffers()]
+    if any(map(is_lazy, first)):
+        raise Unstackable("its parameters have no shape before it is called, it has lazy modules")
     for module in modules[1:]:
         _check_alike(modules[0], module)
 
@@ -222,27 +226,3 @@ def _states() -> tuple[object, ...]:
     if gpus_in_use():
         devices += torch.cuda.get_rng_state_all()
     return random.getstate(), repr(legacy), *(bytes(state.numpy()) for state in devices)
-
-
-def check_agreement(many: Many, ones: Sequence[One], records: Any, keys: torch.Tensor) -> None:
-    """Raise ``Unstackable`` where models as a stack say other than by themselves, or not at all.
-
-    records: ``[m, b, ...]`` for as many models; asked in training and in evaluation mode.
-    """
-    for training in (True, False):
-        for module in (many.base, *(one.module for one in ones)):
-            module.train(training)
-        with torch.no_grad():
-            alone = torch.stack(
-                [one.forward(records[[m]], keys[[m]]) for m, one in enumerate(ones)]
-            )
-            try:
-                with nothing_drawn():
-                    together = many.forward(records, keys)
-            except Unstackable:
-                raise
-            except Exception as error:
-                raise Unstackable(f"stacked, it raises {because(error)}") from error
-        # Far above rounding, far below another mask of dropout.
-        if not torch.allclose(alone, together, rtol=1e-3, atol=1e-3, equal_nan=True):
-            raise Unstackable("stacked, it gives other outputs than by itself")

@@ -45,17 +45,37 @@ def build(factory: ImportPath) -> nn.Module:
     return module
 
 
+_TWICE = 16
+"""Records that a module is asked for twice."""
+
+
 def outputs(model: nn.Module, records: AnyArray, batch_size: int, device: str = "cpu") -> Singles:
     """Return the outputs of a module in evaluation mode, float32 ``[n, classes]``.
 
     records: numbers ``[n, ...]``, given to the module as float32 in batches, without gradients.
+    ``BadArray`` where it cannot take them; ``NotAFactory`` where its outputs are drawn.
     """
     parts = []
     with torch.inference_mode():
+        check_repeats(model, as_floats(records[: min(_TWICE, batch_size)]).to(device))
         for start in range(0, max(1, len(records)), batch_size):
             batch = as_floats(records[start : start + batch_size]).to(device)
             parts.append(answers(model, batch).float().cpu().numpy())
     return np.concatenate(parts)
+
+
+def check_repeats(model: nn.Module, batch: torch.Tensor) -> None:
+    """``NotAFactory`` where a module in evaluation mode says something else the second time."""
+    first, again = (answers(model, batch.clone()).float() for _ in range(2))
+    # A GPU may add in another order.
+    rtol, atol = (0.0, 0.0) if batch.device.type == "cpu" else (1e-3, 1e-4)
+    if not torch.allclose(first, again, rtol=rtol, atol=atol, equal_nan=True):
+        raise NotAFactory(
+            f"model {type(model).__name__} in evaluation mode",
+            found="it gives other outputs each time",
+            expected="the same outputs for the same records",
+            fix="Pass training=self.training to dropout, and draw nothing in evaluation mode.",
+        )
 
 
 def answers(

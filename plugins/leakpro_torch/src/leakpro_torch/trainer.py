@@ -16,6 +16,7 @@ from leakpro_core.records import Choice, TrainingSet, TrainingUnit
 from leakpro_core.references import ImportPath
 from leakpro_torch.cohort import StackedCohort, TorchCohort
 from leakpro_torch.fitting import Learner, Pupil, Task, fit
+from leakpro_torch.layout import laid_out, placed
 from leakpro_torch.learners import Many, One, Unstackable, nothing_drawn, stacked
 from leakpro_torch.modules import (
     arithmetic,
@@ -49,6 +50,7 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> TorchCohort | Stac
     task = task_of(data, options.recipe or Recipe(), choice)
     pupils = pupils_of(unit)
     with threads(choice.threads), arithmetic(choice.dtype):
+        task = laid_out(factory, task, pupils[0])
         if choice.method == "loop" or options.train is not None:
             modules = [_alone(factory, options, task, pupil, run.log) for pupil in pupils]
             return TorchCohort(modules=tuple(modules), device=choice.device, threads=choice.threads)
@@ -135,12 +137,6 @@ def _alone(
             raise TrainingFailed(f"model {pupil.number}", found=because(error)) from error
     log.debug("model trained", model=pupil.number, records=len(pupil.rows))
     return model.eval()
-
-
-def placed(model: nn.Module, task: Task) -> nn.Module:
-    """Move a module to the task's device and layout."""
-    model = model.to(task.device)
-    return model.to(memory_format=torch.channels_last) if task.channels_last else model  # type: ignore[call-overload]
 
 
 def _by_user(path: ImportPath, model: nn.Module, task: Task, pupil: Pupil) -> nn.Module:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 from attrs import evolve, field, frozen
 
@@ -12,17 +11,25 @@ from leakpro_core.protocols import Run
 from leakpro_core.recipes import Recipe, batches
 from leakpro_core.records import Choice, TrainingSet, TrainingUnit, Trial
 from leakpro_core.references import ImportPath
-from leakpro_torch.draws import keys
+from leakpro_torch.agreement import check_stack
 from leakpro_torch.fitting import Pupil, Task, steps
-from leakpro_torch.learners import One, Unstackable, check_agreement
+from leakpro_torch.layout import laid_out, placed
+from leakpro_torch.learners import One, Unstackable
 from leakpro_torch.memory import per_model, room
-from leakpro_torch.modules import arithmetic, because, build, check_device, seeded, threads
+from leakpro_torch.modules import (
+    arithmetic,
+    because,
+    build,
+    check_device,
+    check_repeats,
+    seeded,
+    threads,
+)
 from leakpro_torch.options import TrainerOptions
 from leakpro_torch.trainer import (
     factory_of,
     learner_of,
     options_of,
-    placed,
     pupils_of,
     stack_of,
     task_of,
@@ -50,9 +57,6 @@ it takes less than this share of a wider one's."""
 
 _HOPELESS = 1.2
 """No wider stack is tried after one of more than two models that takes so much of a loop's time."""
-
-_COMPARED = 8
-"""Records on which a stack must say what models say by themselves."""
 
 
 @frozen(kw_only=True)
@@ -137,13 +141,22 @@ def _course(factory: ImportPath, task: Task, unit: TrainingUnit, choice: Choice)
     wanted = min(task.recipe.batch_size, rows)
     size = min(wanted, 4)
     clock = _clock(choice)
+    task = laid_out(factory, task, pupils[0])
     course = _Course(factory=factory, task=_in_batches(task, size), pupils=pupils, clock=clock)
     training = _loop(course).training
     next(training)  # the first is slower
     longest = max(size, int(size * _STEP / max(_timed(clock, training, 1), 1e-6)))
-    own, beside = per_model(_one(course), course.task, pupils[0], wanted)
+    one = _one(course)
+    own, beside = per_model(one, course.task, pupils[0], wanted)
+    _check_answers(one, course.task, pupils[0])
     task = _in_batches(task, min(wanted, longest))
     return evolve(course, task=task, own=own, beside=beside)
+
+
+def _check_answers(one: One, task: Task, pupil: Pupil) -> None:
+    rows = torch.from_numpy(pupil.rows[: task.recipe.batch_size]).to(task.device)
+    with seeded(pupil.seed), torch.no_grad():
+        check_repeats(one.module.eval(), task.records[rows].float())
 
 
 def _in_batches(task: Task, size: int) -> Task:
@@ -201,20 +214,6 @@ def _winner(loop: _Contestant, stacks: list[_Contestant], method: str) -> _Conte
     if method == "auto" and best > _WORTH * loop.pace:
         return loop
     return max((s for s in stacks if _WORTH * s.pace <= best), key=lambda s: s.width)
-
-
-def check_stack(factory: ImportPath, task: Task, pupils: list[Pupil]) -> None:
-    """``Unstackable`` unless models as a stack say what they say by themselves."""
-    if len({len(p.rows) for p in pupils}) != 1:
-        raise ValueError("equally many rows to compare on")
-    ones = [_built(factory, task, pupil) for pupil in pupils]
-    rows = np.stack([p.rows[:_COMPARED] for p in pupils])
-    records = task.records[torch.from_numpy(rows).to(task.device)].float()
-    drawn = np.stack([keys(p.seed, 1, 0)[0] for p in pupils])
-    with arithmetic("float32"):
-        check_agreement(
-            stack_of(factory, task, pupils), ones, records, torch.from_numpy(drawn).to(task.device)
-        )
 
 
 def _stacks(course: _Course, options: TrainerOptions, loop: _Contestant) -> Iterator[_Contestant]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import safetensors.torch
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from leakpro_core.errors import BadArray, UnsafeFile
 from leakpro_core.inputs import check_fits
@@ -55,7 +56,8 @@ def fit(module: nn.Module, state: State, name: str, factory: str) -> nn.Module:
     wrong += [
         f"{key} of shape {list(found[key].shape)} instead of {list(expected[key].shape)}"
         for key in expected
-        if key in found and found[key].shape != expected[key].shape
+        # A lazy module takes the shapes that it is given.
+        if key in found and not is_lazy(expected[key]) and found[key].shape != expected[key].shape
     ]
     if wrong:
         listed = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
