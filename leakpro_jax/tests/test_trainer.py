@@ -202,8 +202,8 @@ def test_the_models_of_a_factory_have_one_shape(digits, unit_of, user, run):
 @pytest.mark.parametrize(
     ("factory", "recipe", "dtype"),
     [
-        ("complex_pair", Recipe(optimiser="sgd", lr=0.1, epochs=15), "complex64"),
-        ("bfloat16_pair", Recipe(optimiser="adamw", lr=1e-2, epochs=15, clip=1.0), "bfloat16"),
+        ("complex_pair", Recipe(optimiser="sgd", lr=0.1, epochs=10), "complex64"),
+        ("bfloat16_pair", Recipe(optimiser="adamw", lr=1e-2, epochs=10, clip=1.0), "bfloat16"),
     ],
 )
 def test_arrays_of_other_dtypes_learn_and_keep_them(
@@ -220,10 +220,16 @@ def test_arrays_of_other_dtypes_learn_and_keep_them(
 def test_models_that_differ_by_more_than_their_arrays_are_not_mixed_up(
     function, factory, digits, unit_of, user, run
 ):
-    unit = unit_of(TrainerOptions(factory=user(factory), recipe=QUICK), models=(0, 1, 2))
+    unit = unit_of(TrainerOptions(factory=user(factory), recipe=QUICK), models=(0, 1))
     message = "depends on the key by more than its arrays, expected all that is drawn"
     with pytest.raises(NotAFactory, match=message):
         function(digits, unit, run)
+
+
+def test_neither_are_models_of_other_numbers_of_rows(digits, unit_of, user, run):
+    unit = unit_of(TrainerOptions(factory=user("closure"), recipe=QUICK), models=(0, 1))
+    with pytest.raises(NotAFactory, match="depends on the key by more than its arrays"):
+        train(digits, evolve(unit, rows=(np.arange(200), np.arange(130))), run)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from leakpro_core.references import ImportPath
 from leakpro_jax.machine import settled
 from leakpro_jax.models import Arrays, Model, build, check, in_batches, named
 from leakpro_jax.steps import Data, Draw, Pace, State, epoch, start
-from leakpro_jax.tracing import check_alike
+from leakpro_jax.tracing import check_alike, check_repeats
 
 QUERY_BATCH = 1024
 
@@ -77,6 +77,7 @@ def gather(
         keys.append(dropout)
     check_outputs(models[0], data)
     arrays = joined([model.arrays for model in models], factory)
+    check_repeats(models[0], (2, *data.records.shape[1:]))
     check_alike(models, factory, (2, *data.records.shape[1:]))
     return Group(
         model=models[0],

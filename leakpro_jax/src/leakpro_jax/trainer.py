@@ -13,7 +13,7 @@ from leakpro_core.references import ImportPath
 from leakpro_jax.cohort import JaxCohort, cohort, fit, gather, program, resident
 from leakpro_jax.machine import cached, settled
 from leakpro_jax.options import TrainerOptions
-from leakpro_jax.tracing import training
+from leakpro_jax.tracing import check_alike, training
 
 
 def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> JaxCohort:
@@ -27,7 +27,7 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> JaxCohort:
     assert isinstance(options, TrainerOptions)
     factory, recipe = factory_of(unit), options.recipe
     check_augmented(data, recipe)
-    parts, order = [], []
+    parts, order, firsts = [], [], []
     with (
         settled(choice.device, choice.threads, run.log, "[shadows]") as device,
         cached(options.cache, run.log),
@@ -38,6 +38,9 @@ def train(data: TrainingSet, unit: TrainingUnit, run: Run) -> JaxCohort:
             seeds, rows = [unit.seeds[p] for p in places], [unit.rows[p] for p in places]
             with training(numbers):
                 group = gather(factory, recipe, data, rows, seeds)
+                # Groups are one cohort afterwards, whose models are asked by one program.
+                firsts.append(group.model)
+                check_alike([firsts[0], firsts[-1]], factory, (2, *records.records.shape[1:]))
                 one_epoch = program(choice.method, group.model, recipe, data.classes)
                 compiled = jax.jit(one_epoch, donate_argnums=0)
                 parts.append(fit(group, compiled, recipe, records, numbers))
