@@ -171,7 +171,7 @@ def tried(digits, unit_of, run):
         ("hook_after_a_gradient", "it learns another 0.weight than by itself"),
         ("hook_on_a_module", "it learns another 0.weight than by itself"),
         ("merged", "it learns another weight than by itself"),
-        ("counted", "it learns another weight than by itself"),
+        ("counted", "than by itself"),
         ("own_generator", "it learns another weight than by itself"),
         ("buffer_anew", "it learns another weight than by itself"),
         ("weights_set_anew", "accessing `data` under vmap transform"),

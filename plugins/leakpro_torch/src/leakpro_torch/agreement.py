@@ -1,5 +1,6 @@
 """Whether models train and answer as a stack as they do by themselves."""
 
+import numpy as np
 import torch
 from attrs import evolve, frozen
 
@@ -14,9 +15,12 @@ from leakpro_torch.trainer import learner_of, stack_of
 _RECORDS, _BATCH = 8, 4
 """Records that a model learns from, and those of a step."""
 
-_SHARE, _ROUNDING = 1e-3, 1e-6
-"""Differences allowed: as a share of what training changed, far below what a lost hook or another
-mask of dropout makes; and as a share of what there was before."""
+_SHARE, _ROUNDING = 3e-3, 2e-5
+"""Differences allowed: as a share of what training changed, below what a lost hook or another mask
+of dropout makes; and as a share of what there was before, for gradients that are all rounding."""
+
+_TRIES = 4
+"""Times that models must disagree: rounding may take a ReLU or a maximum to its other side."""
 
 
 @frozen(kw_only=True)
@@ -34,15 +38,32 @@ def check_stack(factory: ImportPath, task: Task, pupils: list[Pupil]) -> None:
     counters, a change of mode and what forward passes keep make of a model shows only then, in
     its state and in its answers in evaluation mode.
     """
+    found = None
+    for attempt in range(_TRIES):
+        found = _disagreement(factory, task, _others(pupils, attempt))
+        if found is None:
+            return
+    raise Unstackable(f"stacked, {found} than by itself")
+
+
+def _disagreement(factory: ImportPath, task: Task, pupils: list[Pupil]) -> str | None:
+    """Return what models do otherwise as a stack, as part of a sentence; None: nothing."""
     brief, few = _short(task, pupils)
     with arithmetic("float32"):
         alone = _by_themselves(factory, brief, few)
         before, together = _together(factory, task, brief, few)
     for name, found in together.state.items():
         if not _alike(alone.state[name], found, before[name]):
-            raise Unstackable(f"stacked, it learns another {name} than by itself")
+            return f"it learns another {name}"
     if not _alike(alone.said, together.said, torch.zeros_like(alone.said)):
-        raise Unstackable("stacked, it gives other outputs than by itself")
+        return "it gives other outputs"
+    return None
+
+
+def _others(pupils: list[Pupil], attempt: int) -> list[Pupil]:
+    """Return pupils with other seeds, and with other rows first."""
+    shift = -attempt * _RECORDS
+    return [evolve(p, seed=p.seed + attempt, rows=np.roll(p.rows, shift)) for p in pupils]
 
 
 def _short(task: Task, pupils: list[Pupil]) -> tuple[Task, list[Pupil]]:
@@ -54,7 +75,7 @@ def _short(task: Task, pupils: list[Pupil]) -> tuple[Task, list[Pupil]]:
         optimiser="sgd",
         lr=0.1,
         clip=1.0,
-        epochs=2,
+        epochs=1,
         batch_size=_BATCH if most == _RECORDS else most,
         augment=task.recipe.augment,
     )
