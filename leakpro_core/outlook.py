@@ -8,7 +8,7 @@ import numpy as np
 import structlog
 
 from leakpro_core.errors import NotApplicable
-from leakpro_core.forecast import Forecast, forecast, lines
+from leakpro_core.forecast import forecast, lines
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Recorded
 from leakpro_core.records import Population, Signals
@@ -20,18 +20,22 @@ from leakpro_core.view import Lens
 from leakpro_core.work import Vetting
 
 
-def outlook(plan: Plan, vetting: Vetting | None = None) -> tuple[str, ...]:
-    """Load target and data, try the target and a step of training; return the lines to print."""
+def outlook(plan: Plan, vetting: Vetting | None = None) -> Iterator[str]:
+    """Load target and data, try the target and a step of training; yield the lines to print.
+
+    What is known of the records comes first, whatever is wrong with the models.
+    """
     log = structlog.wrap_logger(structlog.ReturnLogger())
     with tempfile.TemporaryDirectory(prefix="leakpro-") as own:
         loaded = load(plan, Path(own), log)
     refuse_unplayable(plan, loaded, log)
     try_out(loaded)
-    cost = forecast(plan, loaded, vetting, log)
-    return tuple(_lines(plan, loaded, cost, log))
+    yield from _records(plan, loaded)
+    yield from lines(forecast(plan, loaded, vetting, log))
+    yield from _attacks(plan, loaded, log)
 
 
-def _lines(plan: Plan, loaded: Loaded, cost: Forecast | None, log: Log) -> Iterator[str]:
+def _records(plan: Plan, loaded: Loaded) -> Iterator[str]:
     people, targets = loaded.population, loaded.release.targets
     n = len(people.labels)
     members = n // 2 if people.members is None else int(people.members.sum())
@@ -49,7 +53,10 @@ def _lines(plan: Plan, loaded: Loaded, cost: Forecast | None, log: Log) -> Itera
         sampled = people.sampling != "all"
         yield _resolution(fpr, tolerated, inside, outside, each, sampled=sampled)
     yield f"models to train: {targets + (0 if plan.shadows is None else plan.shadows.count)}"
-    yield from lines(cost)
+
+
+def _attacks(plan: Plan, loaded: Loaded, log: Log) -> Iterator[str]:
+    n = len(loaded.population.labels)
     for before in _scenes(plan, loaded, log):
         adversary = before.adversary
         yield (
