@@ -24,7 +24,7 @@ JOBS ?= 2
 help:
 	@echo "make demo      audit a small model and write the report"
 	@echo "make test      the tests of every distribution"
-	@echo "make alone     leakpro_jax copied out of the tree, beside the core wheel alone"
+	@echo "make apart     the few tests that take long, leakpro_jax beside the core wheel alone among them"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      the documentation, warnings are errors"
 	@echo "make bench     measure speed and memory"
@@ -62,10 +62,11 @@ test: $(READY)
 $(SUITES): test/%: $(READY)
 	@echo "== $*"; cd $* && $(BIN)/python -m pytest --color=no
 
-# What third parties copy is copied out of the tree, built, and tested beside the core wheel alone.
-.PHONY: alone
-alone: $(READY)
-	@$(BIN)/python -m pytest --color=no -m apart tests/integration/test_third_party.py
+# Among them: what third parties copy is copied out of the tree, built, and tested beside the core
+# wheel alone.
+.PHONY: apart
+apart: $(READY)
+	@$(BIN)/python -m pytest --color=no -m apart
 
 .PHONY: lint
 lint: $(READY)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 
 
-@pytest.mark.slow
+@pytest.mark.apart
 @pytest.mark.skipif(not (DATA / "cifar10-train.parquet").exists(), reason=f"no CIFAR-10 in {DATA}")
 def test_a_slice_runs_on_a_cpu() -> None:
     pytest.importorskip("leakpro_torch")

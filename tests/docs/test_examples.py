@@ -49,11 +49,14 @@ def test_what_the_tutorial_audits_is_audited(examples, tmp_path, name):
     audit(examples / name / "audit.toml", tmp_path / "run")
 
 
-@pytest.mark.parametrize(
-    "plan", ["digits/audit.toml", "own_model/realistic.toml", "own_model/on_ray.toml"]
-)
+@pytest.mark.parametrize("plan", ["digits/audit.toml", "own_model/realistic.toml"])
 def test_every_other_plan_of_the_tutorial_is_valid(examples, plan):
     check(examples / plan)
+
+
+@pytest.mark.apart
+def test_the_plan_for_ray_is_valid(examples):
+    check(examples / "own_model" / "on_ray.toml")
 
 
 def test_the_plan_of_the_plugin_guide_is_valid(examples):

@@ -61,7 +61,7 @@ def whole(plan: Path) -> tuple[Path, dict[str, object], float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.45, 0.75])
+@pytest.mark.parametrize("share", [pytest.param(0.45, marks=pytest.mark.apart), 0.75])
 def test_a_killed_audit_ends_with_the_same_evidence_and_report(plan, whole, tmp_path, share):
     folder, expected, seconds = whole
     run = tmp_path / "run"
