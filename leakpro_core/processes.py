@@ -47,7 +47,7 @@ def start(
     process = multiprocessing.get_context("spawn").Process(
         target=_begin, args=(there, serve, dict(environment), arguments), name=name
     )
-    with _no_main():
+    with _no_main(), _interrupts_wait():
         process.start()
     there.close()
     return here, process
@@ -84,6 +84,8 @@ def _begin(
     arguments: tuple[object, ...],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     with contextlib.suppress(EOFError, OSError):
@@ -98,6 +100,19 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # who has processes of its own ends them
         time.sleep(10)
         os._exit(1)
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C wait while a process is started, which inherits that until it ignores it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
