@@ -181,10 +181,18 @@ def test_a_command_line_script_runs_once():
     assert done.stdout.count("main ran") == 1
 
 
+def told(path: Path) -> str:
+    """Return code that writes its process's number into ``path``, whole at once, and waits."""
+    return (
+        f"import os, time; own = {str(path)!r} + str(os.getpid()); "
+        f"open(own, 'w').write(str(os.getpid())); os.replace(own, {str(path)!r}); time.sleep(60)"
+    )
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_stops_the_workers_without_noise_of_theirs(tmp_path):
     started = tmp_path / "pid"
-    line = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    line = told(started)
     parent = subprocess.Popen(
         [sys.executable, "-c", script("builtins:exec", line)],
         stderr=subprocess.PIPE,
@@ -204,7 +212,7 @@ def test_ctrl_c_stops_the_workers_without_noise_of_theirs(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
     started = tmp_path / "pid"
-    line = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    line = told(started)
     parent = subprocess.Popen([sys.executable, "-c", script("builtins:exec", line)])
     while not (started.exists() and started.read_text()):
         time.sleep(0.05)
