@@ -28,7 +28,14 @@ from leakpro_core.statistics.intervals import lower_bound, upper_bound
 from leakpro_core.statistics.roc import loose_rank, strict_rank, tally, tpr_interval
 
 PATHS = (
-    "leakpro_core/judge/*.py",
+    "leakpro_core/judge/describe.py",
+    "leakpro_core/judge/detection.py",
+    "leakpro_core/judge/measure.py",
+    "leakpro_core/judge/numbers.py",
+    "leakpro_core/judge/points.py",
+    "leakpro_core/judge/rounds.py",
+    "leakpro_core/judge/verdict.py",
+    "leakpro_core/judge/words.py",
     "leakpro_core/statistics/*.py",
     "bench/evidence_statistics.py",
 )

@@ -22,7 +22,7 @@ CODE = (
     "bench/location30.py",
     "bench/plans/location30.toml",
     "bench/plans/models.py",
-    "leakpro_core/games/*.py",
+    "leakpro_core/games/membership.py",
     "leakpro_core/observing.py",
     "leakpro_core/play.py",
     "leakpro_core/recipes.py",

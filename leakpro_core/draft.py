@@ -18,7 +18,7 @@ from leakpro_core.errors import (
     WrongType,
 )
 from leakpro_core.options import build
-from leakpro_core.plan import Adversary, Controls, DataPlan, Policy
+from leakpro_core.plan import Adversary, Controls, DataPlan, Games, Policy
 from leakpro_core.wording import show, show_kind
 
 Table = Mapping[str, object]
@@ -32,6 +32,7 @@ TABLES = (
     "attacks",
     "policy",
     "controls",
+    "games",
     "report",
 )
 
@@ -40,7 +41,8 @@ TABLES = (
 class Draft:
     """A plan of which all is read that needs no plugin; its other tables are kept as they stand.
 
-    registry: the plan's own registry file; sha256: of the plan's bytes.
+    registry: the plan's own registry file; sha256: of the plan's bytes; adversaries: None where
+    the plan describes none.
     """
 
     path: Path
@@ -49,9 +51,10 @@ class Draft:
     seed: int
     registry: Path | None
     data: DataPlan
-    adversaries: tuple[Adversary, ...]
+    adversaries: tuple[Adversary, ...] | None
     policy: Policy
     controls: Controls
+    games: Games
     target: Table = field(repr=False)
     shadows: Table | None = field(repr=False)
     execution: Table = field(repr=False)
@@ -95,9 +98,10 @@ def read(path: Path) -> Draft:
         seed=head.seed,
         registry=head.registry,
         data=_data(_table(tables, "data"), folder),
-        adversaries=(Adversary(),) if cards is None else _adversaries(cards, folder),
+        adversaries=None if cards is None else _adversaries(cards, folder),
         policy=build(Policy, _table(tables, "policy"), at="[policy]", folder=folder),
         controls=build(Controls, _table(tables, "controls"), at="[controls]", folder=folder),
+        games=build(Games, _table(tables, "games"), at="[games]", folder=folder),
         target=_table(tables, "target"),
         shadows=_table(tables, "shadows") if "shadows" in tables else None,
         execution=_table(tables, "execution"),

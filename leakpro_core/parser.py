@@ -22,6 +22,7 @@ from leakpro_core.errors import (
     nearest,
 )
 from leakpro_core.offers import (
+    Access,
     AttackOffer,
     ExecutorOffer,
     LoaderOffer,
@@ -31,6 +32,7 @@ from leakpro_core.offers import (
 )
 from leakpro_core.options import build, keys
 from leakpro_core.plan import (
+    Adversary,
     ChosenAttack,
     ChosenExecutor,
     ChosenLoader,
@@ -46,8 +48,8 @@ T = TypeVar("T")
 
 __all__ = ["Draft", "Offers", "read", "resolve"]
 
-GAME = "membership"
-"""The game whose attacks are all played where the plan names none."""
+_ACCESS = {"table": Access.SAMPLES, "generator": Access.SAMPLES}
+"""What the adversary sees by kind of target where the plan does not say; logits of a model."""
 
 FORMATS = ("json", "terminal", "html")
 """The formats of the report where the plan names none, as far as they are offered."""
@@ -108,7 +110,7 @@ class _Execution:
 
 @frozen(kw_only=True)
 class _Attack:
-    """An attack to play. Without any such table, every membership attack that applies is played.
+    """An attack to play. Without any such table, every attack that applies is played.
 
     name: the attack; keys that are not listed are its options.
     label: how the report names it, unique in the plan; the attack's name unless given.
@@ -138,7 +140,14 @@ class _NoOptions:
 def resolve(draft: Draft, offers: Offers) -> Plan:
     """Return the plan, each name resolved to an offer and its options built and checked."""
     loader = _loader(draft, offers)
-    attacks = _named_attacks(draft, offers) if draft.attacks else _all_attacks(draft, offers)
+    adversaries = draft.adversaries
+    if adversaries is None:
+        adversaries = (Adversary(access=_ACCESS.get(loader.offered.offer.kind, Access.LOGITS)),)
+    attacks = (
+        _named_attacks(draft, offers)
+        if draft.attacks
+        else _all_attacks(draft, offers, loader.offered.offer.kind)
+    )
     labels = [attack.label for attack in attacks]
     headline = draft.policy.headline
     if headline is not None and headline not in labels:
@@ -155,12 +164,13 @@ def resolve(draft: Draft, offers: Offers) -> Plan:
         sha256=draft.sha256,
         loader=loader,
         data=draft.data,
-        adversaries=draft.adversaries,
+        adversaries=adversaries,
         shadows=None if draft.shadows is None else _shadows(draft, draft.shadows, offers),
         executor=_executor(draft, offers),
         attacks=attacks,
         policy=draft.policy,
         controls=draft.controls,
+        games=draft.games,
         reporters=_reporters(draft, offers),
     )
 
@@ -247,10 +257,13 @@ def _named_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
     return tuple(chosen)
 
 
-def _all_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
-    attacks = [offered for offered in offers.attacks if offered.offer.game == GAME]
+def _all_attacks(draft: Draft, offers: Offers, kind: str) -> tuple[ChosenAttack, ...]:
+    """Return every attack that is made for this kind of target."""
+    samples = kind in _ACCESS
+    attacks = [a for a in offers.attacks if (a.offer.access is Access.SAMPLES) is samples]
     if not attacks:
-        _find(offers.attack, f"of the {GAME} game", "attacks")  # says which plugin was refused
+        what = "on tables" if samples else "of the membership game"
+        _find(offers.attack, what, "attacks")  # says which plugin was refused
     return tuple(
         ChosenAttack(
             label=offered.offer.name,

@@ -24,6 +24,9 @@ only; without "auxiliary population" it has no auxiliary records; without "archi
 
 MANDATORY = ("membership", "most vulnerable tenth")
 
+FAMILIES = (*MANDATORY, "singling-out", "linkability", "attribute-inference", "copies")
+"""What a policy may make mandatory."""
+
 
 def file_name(instance: object, attribute: object, value: str) -> None:
     """Check that a name can stand in the name of a file: ``evidence/<label>@<adversary>``."""
@@ -126,6 +129,8 @@ class Policy:
     tolerance: FPR budget f -> TPR r that is tolerated, r > f.
     confidence: of every interval, and 1 - confidence is the audit's error budget.
     tenth_tolerance: the same for the most vulnerable tenth, which has a tenth of the records.
+    excess_tolerance: how many more of an attack's claims may come true about people in the data
+        than about control people, in games of that kind (a share of the claims).
     headline: label of the attack that takes half of alpha as its own share.
     pass_below_tolerance: whether a leak whose upper bound lies within the tolerance passes.
     mandatory: families without which the overall line says incomplete.
@@ -136,10 +141,11 @@ class Policy:
     )
     tenth_tolerance: Mapping[float, float] = field(factory=lambda: {0.1: 0.2}, validator=_budgets)
     confidence: float = field(default=0.95, validator=[validators.gt(0.5), validators.lt(1.0)])
+    excess_tolerance: float = field(default=0.1, validator=[validators.gt(0.0), validators.lt(1.0)])
     headline: str | None = None
     pass_below_tolerance: bool = False
     mandatory: tuple[str, ...] = field(
-        default=MANDATORY, validator=validators.deep_iterable(validators.in_(MANDATORY))
+        default=MANDATORY, validator=validators.deep_iterable(validators.in_(FAMILIES))
     )
 
 
@@ -157,6 +163,32 @@ class Controls:
     blind: bool = True
     canaries: int = field(default=0, validator=validators.ge(0))
     curve: bool = True
+
+
+@frozen(kw_only=True)
+class Games:
+    """The ``[games]`` table: what the challenger of games on tables hides.
+
+    rounds: people of each arm that are attacked, and guesses that singling out may make.
+    secrets: columns that are inferred, each from all others; every column where left out.
+    left: columns of one half of linkability, the others are the other half; every second column
+        where left out.
+    auxiliary_share: share of the control's people that the adversary knows as auxiliary rows
+        instead, where no auxiliary table is given.
+    tolerance: how far off a guessed number still counts, as a share of the range in which the
+        middle nine tenths of its column lie.
+    planted: shares of released rows that the positive controls replace by original rows.
+    """
+
+    rounds: int = field(default=2000, validator=validators.ge(20))
+    secrets: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    auxiliary_share: float = field(default=0.25, validator=[validators.ge(0.0), validators.lt(0.9)])
+    tolerance: float = field(default=0.05, validator=[validators.gt(0.0), validators.lt(1.0)])
+    planted: tuple[float, ...] = field(
+        default=(0.05, 0.2),
+        validator=validators.deep_iterable(validators.and_(validators.gt(0.0), validators.lt(1.0))),
+    )
 
 
 @frozen(kw_only=True)
@@ -227,4 +259,5 @@ class Plan:
     attacks: tuple[ChosenAttack, ...]
     policy: Policy
     controls: Controls
+    games: Games
     reporters: tuple[ChosenReporter, ...]

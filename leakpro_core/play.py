@@ -101,13 +101,14 @@ def join(parts: Sequence[Evidence]) -> Evidence:
     """Return the rounds of several targets as one evidence."""
     if len(parts) == 1:
         return parts[0]
-    names = [a.name for a in fields(Evidence)]
+    names = [a.name for a in fields(Evidence) if getattr(parts[0], a.name) is not None]
     return Evidence(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
 
 def rows_of(evidence: Evidence, rounds: Bools) -> Evidence:
     """Return the evidence of some rounds."""
-    return Evidence(**{a.name: getattr(evidence, a.name)[rounds] for a in fields(Evidence)})
+    names = [a.name for a in fields(Evidence) if getattr(evidence, a.name) is not None]
+    return Evidence(**{n: getattr(evidence, n)[rounds] for n in names})
 
 
 def _stage(

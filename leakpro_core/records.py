@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, fields, frozen, validators
 
 from leakpro_core.arrays import (
     AnyArray,
@@ -21,8 +21,9 @@ from leakpro_core.arrays import (
     frozen_array,
     same_length,
 )
-from leakpro_core.errors import BadRecord
+from leakpro_core.errors import BadArray, BadRecord
 from leakpro_core.references import ImportPath
+from leakpro_core.tabular.table import Column, Table
 
 
 class Arm(StrEnum):
@@ -128,11 +129,56 @@ class ShadowOutputs:
 
 
 @frozen(kw_only=True)
+class TableRelease:
+    """A released table with the people behind it; all tables have the same columns.
+
+    synthetic: the released rows, None where core trains the generator; original: the rows that it
+    was made from, read by core alone; control: rows of the same source that it was not made from;
+    auxiliary: rows that the adversary may know, of neither, None where there are none: then core
+    sets a share of the control's people aside.
+    again: releases of the same size by the same generator, other seeds; larger: one release by it
+    of several times the rows, whose first rows are a smaller one.
+    """
+
+    synthetic: Table | None
+    original: Table
+    control: Table
+    auxiliary: Table | None = None
+    again: tuple[Table, ...] = ()
+    larger: Table | None = None
+
+    def __attrs_post_init__(self) -> None:
+        columns = self.original.columns
+        others = (self.synthetic, self.control, self.auxiliary, self.larger, *self.again)
+        if any(other is not None and other.columns != columns for other in others):
+            raise BadArray(
+                "tables of a release", found="different columns", expected="the same in all"
+            )
+
+
+@frozen(kw_only=True)
+class Fitting:
+    """The options of a training unit that fits generators: what ``TrainingUnit.options`` holds.
+
+    columns: of the records, which are ``Table.matrix`` of all people; subjects: int64 ``[n]``;
+    rows: how many rows each generator is to release; options: the trainer's own.
+    The cohort's ``parameters()`` are the released rows: ``{"released": float64 [models, rows,
+    columns]}``, as ``Table.matrix``, and ``{"owners": int64 [models, rows]}``, whose row it is.
+    """
+
+    columns: tuple[Column, ...]
+    subjects: Ints = array(np.int64)
+    rows: int
+    options: object
+
+
+@frozen(kw_only=True)
 class Release:
     """What a target loader returns.
 
     target: None where core trains ``targets`` of them by the shadows' recipe.
     population: None where it is the plan's ``[data]`` table that describes it.
+    tables: given where a table or a generator of tables is audited, and nothing else is then.
     notes: sentences for the report (for instance that a trusted pickle was loaded).
     """
 
@@ -140,6 +186,7 @@ class Release:
     population: Population | None = None
     shadows: ShadowOutputs | None = None
     targets: int = 0
+    tables: TableRelease | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -240,6 +287,8 @@ class Evidence:
     hit: whether the claim came true (NaN in detection games);
     blind_claim, blind_hit: the same of an adversary who never saw the release (NaN: none);
     null_p: chance of a hit by luck where it is known (NaN: not known).
+    round: rounds of the same number are one claim tried on both arms, None: none is; facet: what
+    of several things the round is about (which column, say), None: there is one.
     """
 
     subject: Ints = array(np.int64)
@@ -250,10 +299,11 @@ class Evidence:
     blind_claim: Floats = array(np.float64)
     blind_hit: Floats = array(np.float64)
     null_p: Floats = array(np.float64)
+    round: Ints | None = array(np.int64, optional=True)
+    facet: Ints | None = array(np.int64, optional=True)
 
     def __attrs_post_init__(self) -> None:
-        columns = ("subject", "cluster", "claim", "hit", "blind_claim", "blind_hit", "null_p")
-        same_length(self, "exposed", *columns)
+        same_length(self, *(f.name for f in fields(Evidence)))
 
 
 @frozen(kw_only=True)

@@ -103,11 +103,52 @@ class Exclusion:
 
 
 @frozen(kw_only=True)
+class SuccessPoint:
+    """An attack of a success game at one facet and coverage, both fixed before the run.
+
+    facet: what the claims are about (a secret column, a number of columns, ...); "" where there is
+    one. coverage: "all claims", "surest tenth" (of the claims) or "most vulnerable tenth" (of the
+    people). exposed, control: hit rates of the arms; blind: of an adversary without the release,
+    on the exposed arm; excess: exposed minus control, negative where control is higher, never
+    clipped; over_blind: exposed minus blind; risk: (exposed - control) / (1 - control), for
+    comparison with other tools. excess_high: the upper bound of the excess that stands without
+    correction. likelihood_low: lower bound of the odds of a hit, exposed over control, with the
+    correction for all attacks, points and cards; null_p: chance of a hit by luck, where known.
+    """
+
+    facet: str
+    coverage: str
+    exposed: Estimate
+    control: Estimate
+    blind: Estimate | None
+    excess: Estimate
+    over_blind: Estimate | None
+    risk: Estimate
+    excess_high: float
+    likelihood_low: float
+    null_p: float | None = None
+
+
+@frozen(kw_only=True)
+class SizePoint:
+    """The attack on a release of that many rows, or on another release; excess over control."""
+
+    label: str
+    rows: int
+    excess: Estimate
+
+
+@frozen(kw_only=True)
 class AttackResult:
     """One attack as one adversary.
 
     status: finished, failed or not applicable; reason says why it is not finished.
     p_value: family-wise, over all attacks, points and adversaries of the audit.
+    game: detection games have auc, points, roc; success games have ``success``.
+    asked, made: claims that were wanted, and made; people: distinct people of the training data
+    about whom a claim came true, None in detection games; exhibits: name of the file that shows
+    some of these, personal data; spread: over releases of other seeds; growth: with the number of
+    released rows.
     """
 
     label: str
@@ -133,6 +174,15 @@ class AttackResult:
     placebo_auc: Estimate | None = None
     blind_auc: Estimate | None = None
     evidence: str = ""
+    game: str = "membership"
+    success: tuple[SuccessPoint, ...] = ()
+    asked: int = 0
+    made: int = 0
+    people: int | None = None
+    notes: tuple[str, ...] = ()
+    exhibits: str = ""
+    spread: tuple[SizePoint, ...] = ()
+    growth: tuple[SizePoint, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -168,10 +218,26 @@ class Card:
 
 
 @frozen(kw_only=True)
+class RiskBound:
+    """At most ``high`` more claims come true about people in the data than about others.
+
+    coverage: of which claims; tolerated: what the policy tolerates; needed: about how many people
+    of each arm would let a useless attack be excluded, None where it is excluded already.
+    """
+
+    facet: str
+    coverage: str
+    high: float
+    tolerated: float
+    needed: int | None = None
+
+
+@frozen(kw_only=True)
 class Finding:
     """The verdict on one family for one adversary.
 
-    family: "membership", or "membership, most vulnerable tenth".
+    family: "membership", "membership, most vulnerable tenth", or the name of a success game.
+    bounds: of success games, what exclusion is in detection games.
     reach: at the lowest declared FPR, how many members the best attack flags, low to high;
     None where nothing was found or the sampling does not allow it.
     """
@@ -188,6 +254,7 @@ class Finding:
     reach: tuple[int, int] | None = None
     reach_of: int | None = None
     reach_fpr: float | None = None
+    bounds: tuple[RiskBound, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -213,7 +280,10 @@ class TargetSummary:
 
 @frozen(kw_only=True)
 class DataSummary:
-    """What it was audited with. Counts are per target."""
+    """What it was audited with. Counts are per target.
+
+    Of tables: released rows, names and kinds of columns, people of each arm that are attacked.
+    """
 
     candidates: int
     members: int
@@ -223,6 +293,9 @@ class DataSummary:
     classes: int
     modality: str
     sampling: str
+    released: int = 0
+    columns: tuple[tuple[str, str], ...] = ()
+    rounds: int = 0
 
 
 @frozen(kw_only=True)
@@ -234,6 +307,7 @@ class PolicySummary:
     tenth_tolerance: tuple[tuple[float, float], ...]
     headline: str | None
     mandatory: tuple[str, ...]
+    excess_tolerance: float | None = None
     words: tuple[float, ...] = (3.0, 10.0)
 
 

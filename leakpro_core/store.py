@@ -31,6 +31,8 @@ def evidence_hash(evidence: Evidence) -> str:
     digest = hashlib.sha256()
     for attribute in fields(Evidence):
         column = getattr(evidence, attribute.name)
+        if column is None:
+            continue
         digest.update(f"{attribute.name} {column.dtype} {len(column)}\n".encode())
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
@@ -114,7 +116,10 @@ class Store:
         arms = np.where(evidence.exposed, Arm.EXPOSED.value, Arm.CONTROL.value)
         table = pa.table(
             {
-                "round": np.arange(len(evidence.exposed)),
+                "round": np.arange(len(evidence.exposed))
+                if evidence.round is None
+                else evidence.round,
+                **({} if evidence.facet is None else {"facet": evidence.facet}),
                 "subject": evidence.subject,
                 "cluster": evidence.cluster,
                 "arm": pa.array(arms).dictionary_encode(),

@@ -61,6 +61,7 @@ def describe(plan: Plan, plugins: PluginSet) -> dict[str, object]:
         ],
         "policy": repr(plan.policy),
         "controls": repr(plan.controls),
+        "games": repr(plan.games),
         "execution": {
             "executor": plan.executor.offered.offer.name,
             "options": repr(plan.executor.options),

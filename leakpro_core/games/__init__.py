@@ -1,4 +1,4 @@
-"""The seven games. One module each, all of the same shape:
+"""The games. One module each, all of the same shape:
 
     Challenge   what the adversary gets: no membership bit, original or secret
     Answer      what it says
@@ -58,6 +58,7 @@ GAMES = (
         exposed="people in the training data",
         control="control people",
         blind="best guess without the release",
+        module="leakpro_core.games.attribute_inference",
     ),
     Game(
         name="property-inference",
@@ -72,6 +73,7 @@ GAMES = (
         exposed="isolates one training row",
         control="isolates one control row, equal n",
         blind="predicates of equal weight from auxiliary data",
+        module="leakpro_core.games.singling_out",
     ),
     Game(
         name="linkability",
@@ -79,6 +81,15 @@ GAMES = (
         exposed="people in the training data",
         control="control people",
         blind="pairs by the halves' common structure in auxiliary data",
+        module="leakpro_core.games.linkability",
+    ),
+    Game(
+        name="copies",
+        kind="success",
+        exposed="repeats a training row",
+        control="repeats a control row, equal n",
+        blind="auxiliary rows in the place of the released ones",
+        module="leakpro_core.games.copies",
     ),
 )
 
@@ -91,6 +102,6 @@ def game(name: str) -> Game:
     raise UnknownName(
         "game",
         found=repr(name),
-        expected="one of the seven games",
+        expected="one of the games",
         fix=nearest(name, [g.name for g in GAMES]),
     )

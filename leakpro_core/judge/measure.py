@@ -47,11 +47,12 @@ class Judged:
 
 
 def judge(
-    rounds: Sequence[Rounds], policy: Policy, *, sampling: str, seed: int
+    rounds: Sequence[Rounds], policy: Policy, *, sampling: str, seed: int, share: float = 1.0
 ) -> tuple[Judged, ...]:
     """Measure all attacks of all adversaries of an audit under one family-wise correction.
 
     sampling: "all" (the exposed rounds are all members of the model), "random" or "other".
+    share: of the audit's error budget that is these attacks', where it plays others too.
     Everything that may be called a leak spends ``1 - policy.confidence`` in all: half on a
     permutation test of the largest statistic, half on the rectangles. An attack's share of the
     latter is even, or one half for the policy's headline; it is split evenly over its points in
@@ -79,10 +80,12 @@ def judge(
             if _key(other) == _key(sample)
         ]
         # alpha / 2, times this, is what each bound of each point of this attack may spend.
-        part = shares[_key(sample)] / (2 * max(1, sum(mine)))
+        part = share * shares[_key(sample)] / (2 * max(1, sum(mine)))
         attacks = sum(r.adversary == sample.adversary for r in rounds)
         judged.append(
-            _measured(sample, points, policy, float(p), part, attacks, needed, sampled=sampled)
+            _measured(
+                sample, points, policy, float(p) / share, part, attacks, needed, sampled=sampled
+            )
         )
     return tuple(judged)
 

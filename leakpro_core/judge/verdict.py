@@ -91,7 +91,7 @@ def _gravity(finding: Finding) -> tuple[int, float]:
 def _missing(findings: Sequence[Finding], cards: Sequence[Card], policy: Policy) -> list[str]:
     """Return the mandatory families that no finding of an adversary speaks of."""
     tested = {(f.adversary, f.family) for f in findings if f.word is not Word.NOT_TESTED}
-    wanted = [(card.name, _FAMILIES[name]) for card in cards for name in policy.mandatory]
+    wanted = [(card.name, _FAMILIES.get(name, name)) for card in cards for name in policy.mandatory]
     return [
         f"{family} was not tested ({who})" for who, family in wanted if (who, family) not in tested
     ]
@@ -106,4 +106,6 @@ def _exit_code(counted: Sequence[Finding], policy: Policy) -> int:
 
 def _tolerated(leak: Finding, policy: Policy) -> bool:
     mild = leak.word in (Word.WEAK, Word.CLEAR)
-    return policy.pass_below_tolerance and mild and within(leak.exclusion)
+    bounded = all(b.high <= b.tolerated for b in leak.bounds) if leak.bounds else None
+    held = within(leak.exclusion) if bounded is None else bounded
+    return policy.pass_below_tolerance and mild and held
