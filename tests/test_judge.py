@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 from evidence_statistics import evidence
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +12,7 @@ from leakpro_core.errors import BadArray
 from leakpro_core.judge.points import rules
 from leakpro_core.judge.rounds import tabulate
 from leakpro_core.plan import Policy
+from leakpro_core.records import Evidence
 from leakpro_core.statistics import (
     auc,
     auc_difference,
@@ -53,7 +54,8 @@ def judged(*found, policy=POLICY, sampling="random"):
 
 
 def pick(e, rows):
-    return evolve(e, **{name: getattr(e, name)[rows] for name in e.__slots__ if name[0] != "_"})
+    given = {a.name: getattr(e, a.name) for a in fields(Evidence)}
+    return evolve(e, **{name: x[rows] for name, x in given.items() if x is not None})
 
 
 def at(result, kind, level):
