@@ -17,7 +17,7 @@ Steps = NDArray[np.int32]
 Pair = tuple[AnyArray, AnyArray]
 """A column of the queries ``[n, 1]`` and of the base ``[1, m]``."""
 
-QUERIES, _BASE = 8, 4096
+QUERIES, _BASE = 16, 6144
 """Rows of a block: two arrays of int32 of this size stay in a core's second-level cache."""
 
 FAR = np.iinfo(np.int32).max
@@ -45,12 +45,13 @@ class Blocks:
 
     def against(self, rows: slice) -> Iterator[tuple[int, Steps]]:
         """Yield where a block of the base starts and int32 ``[queries, block]``, then reused."""
-        shape = (rows.stop - rows.start, min(_BASE, self.base))
+        width = -(-self.base // max(1, -(-self.base // _BASE)))  # Blocks of about one size.
+        shape = (rows.stop - rows.start, width)
         total, term = np.empty(shape, np.int32), np.empty(shape, np.int32)
         count = np.empty(shape, np.uint8 if len(self.coded) < 256 else np.uint16)
         unequal = np.empty(shape, np.bool_)
-        for at in range(0, self.base, _BASE):
-            part = slice(at, min(at + _BASE, self.base))
+        for at in range(0, self.base, max(1, width)):
+            part = slice(at, min(at + width, self.base))
             w = part.stop - part.start
             self._fill(rows, part, total[:, :w], term[:, :w], count[:, :w], unequal[:, :w])
             yield at, total[:, :w]
@@ -107,9 +108,10 @@ class Best:
         if not (k := self.keys.shape[1]):
             return
         bound = np.minimum(self.last, _bound(far, k))
-        query, place = np.nonzero(far <= bound[:, None])
-        if not len(query):
+        chosen = np.flatnonzero(far <= bound[:, None])
+        if not len(chosen):
             return
+        query, place = np.divmod(chosen, far.shape[1])
         found = far[query, place].astype(np.int64)
         counts = np.bincount(query, minlength=len(far))
         nth = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
