@@ -1,4 +1,4 @@
-"""Predicates over a table: put into one form, counted on sorted columns, said in words.
+"""Predicates over a table: data, put into one form, counted on sorted columns, said in words.
 
 Each column is sorted once, so that the rows of an interval are a slice of it. A conjunction looks
 at the rows of its most selective term alone, and at each of those by its rank: exact, and no mask
@@ -7,15 +7,39 @@ over the whole table is made.
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from leakpro_core.arrays import AnyArray, Ints, array
 from leakpro_core.errors import WrongAnswer
-from leakpro_core.games.singling_out import Predicate, Term
 from leakpro_core.tabular.table import Column, Table
+
+
+@frozen
+class Term:
+    """One column of a predicate: values from low to high, both included, or of a set of codes.
+
+    column: its number in the tables; a code of a coded column is a number too (low = high =
+    code, -1: missing); values: codes instead of the interval; low NaN: the value is missing.
+    """
+
+    column: int
+    low: float = 0.0
+    high: float = 0.0
+    values: tuple[int, ...] = ()
+
+
+def _together(terms: Iterable[Term]) -> tuple[Term, ...]:
+    return tuple(terms)
+
+
+@frozen
+class Predicate:
+    """A conjunction of terms, each of a column of its own. Data, never code."""
+
+    terms: tuple[Term, ...] = field(converter=_together)
 
 
 @frozen(kw_only=True)
