@@ -79,11 +79,11 @@ def fit(
     """
     check_installed()
     layout = layout_of(table)
+    sequences = options.synthesizer == "PAR"
+    length = _sequence_length(table, options, layout, at) if sequences else None
     synthesizer = untrained(options, layout, at)
     frame = layout.frame(table)
-    length = None
-    if options.synthesizer == "PAR":
-        length = _sequence_length(table, options, layout, at)
+    if sequences:
         frame.insert(0, KEY, in_order(table.subjects))
     try:
         with seeded(spawn(seed, "fit"), threads), quiet():
