@@ -138,6 +138,8 @@ class TableRelease:
     sets a share of the control's people aside.
     again: releases of the same size by the same generator, other seeds; larger: one release by it
     of several times the rows, whose first rows are a smaller one.
+    rows: how many rows a generator that core fits is to release, as many as the original has where
+    None; only where synthetic is None.
     """
 
     synthetic: Table | None
@@ -146,6 +148,7 @@ class TableRelease:
     auxiliary: Table | None = None
     again: tuple[Table, ...] = ()
     larger: Table | None = None
+    rows: int | None = None
 
     def __attrs_post_init__(self) -> None:
         columns = self.original.columns
