@@ -7,6 +7,10 @@
 ``measure``    ``judge``: all of these, for all attacks, under one correction
 ``words``      ``finding``: one word and sentence for a family
 ``verdict``    ``overall``: the line on top of the report
+
+Success games have their own: ``success_rounds`` (what is independent, at which points),
+``success_points``, ``success_detection``, ``success`` (``judge_success``) and ``success_words``
+(``success_finding``).
 """
 
 from leakpro_core.judge.describe import auc_of_evidence as auc_of
@@ -14,6 +18,9 @@ from leakpro_core.judge.describe import still_rising, strength_point, tpr_of
 from leakpro_core.judge.measure import Judged, judge
 from leakpro_core.judge.points import PROCEDURE
 from leakpro_core.judge.rounds import MAIN, TENTH, Rounds
+from leakpro_core.judge.success import JudgedSuccess, judge_success
+from leakpro_core.judge.success_rounds import SuccessRounds
+from leakpro_core.judge.success_words import success_finding
 from leakpro_core.judge.verdict import Overall, overall
 from leakpro_core.judge.words import finding
 from leakpro_core.report import StrengthPoint
@@ -23,14 +30,18 @@ __all__ = [
     "PROCEDURE",
     "TENTH",
     "Judged",
+    "JudgedSuccess",
     "Overall",
     "Rounds",
     "StrengthPoint",
+    "SuccessRounds",
     "auc_of",
     "finding",
     "judge",
+    "judge_success",
     "overall",
     "still_rising",
     "strength_point",
+    "success_finding",
     "tpr_of",
 ]
