@@ -29,6 +29,7 @@ class Blocks:
     """Distances of queries and base, block by block, in steps.
 
     coded, plain, capped: pairs of columns, of queries and base; unit: of a step, mean over columns.
+    offset: int32 ``[base]``, steps that are added for each base row.
     """
 
     coded: tuple[Pair, ...]
@@ -36,6 +37,7 @@ class Blocks:
     capped: tuple[Pair, ...]
     bits: int
     base: int
+    offset: Steps | None = None
 
     @property
     def unit(self) -> float:
@@ -71,6 +73,8 @@ class Blocks:
             np.add(count, unequal.view(np.uint8), out=count)
         np.copyto(total, count)
         np.left_shift(total, self.bits, out=total)
+        if self.offset is not None:
+            np.add(total, self.offset[part], out=total)
         for query, base in self.plain:
             np.subtract(query[rows], base[:, part], out=term)
             np.abs(term, out=term)
