@@ -17,6 +17,11 @@ from leakpro_core.errors import WrongAnswer
 from leakpro_core.tabular.table import Column, Table
 
 
+def _equal(bound: float) -> float | None:
+    """Return what bounds are compared by: NaN says missing, and is equal to NaN."""
+    return None if bound != bound else bound
+
+
 @frozen
 class Term:
     """One column of a predicate: values from low to high, both included, or of a set of codes.
@@ -26,8 +31,8 @@ class Term:
     """
 
     column: int
-    low: float = 0.0
-    high: float = 0.0
+    low: float = field(default=0.0, eq=_equal)
+    high: float = field(default=0.0, eq=_equal)
     values: tuple[int, ...] = ()
 
 
@@ -130,7 +135,6 @@ def _term(number: int, term: Term, column: Column, what: str) -> Term:
         return _set(number, term, column, what)
     low, high = float(term.low), float(term.high)
     if math.isnan(low):
-        # The NaN of ``math``: in tuples two NaN are equal only if they are the same object.
         missing = math.nan if column.measured else -1.0
         return Term(number, missing, missing)
     if not low <= high:

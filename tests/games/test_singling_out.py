@@ -1,0 +1,256 @@
+"""Singling out counts distinct people, at equal n, of the guesses that were made."""
+
+import math
+
+import numpy as np
+import pytest
+from arms import draw, numbers, stage
+
+from leakpro_core.errors import WrongAnswer
+from leakpro_core.games.singling_out import (
+    Predicate,
+    SinglingOutAnswer,
+    Term,
+    challenge,
+    referee,
+)
+from leakpro_core.tabular.table import Table
+
+
+def values(*wanted: float, claims: list[float] | None = None) -> SinglingOutAnswer:
+    """Return an answer: column a is the value."""
+    return SinglingOutAnswer(
+        predicates=tuple(Predicate([Term(0, v, v)]) for v in wanted),
+        claims=np.arange(len(wanted), dtype=float) if claims is None else claims,
+    )
+
+
+def around(table: Table, columns: list[int], width: float = 0.0) -> tuple[Predicate, ...]:
+    """Return a predicate around each row of a table of number columns."""
+    return tuple(
+        Predicate(
+            [Term(j, table.values[j][i] - width, table.values[j][i] + width) for j in columns]
+        )
+        for i in range(len(table))
+    )
+
+
+def test_the_adversary_is_given_no_identifier_and_no_text():
+    rng = np.random.default_rng(0)
+    played = stage(draw(20, rng), draw(10, rng, 20), draw(30, rng), draw(5, rng, 40), rounds=77)
+    drawn = challenge(played)
+    assert drawn.auxiliary is not None
+    assert ("age", "income", "work", "smokes") == drawn.synthetic.names == drawn.auxiliary.names
+    assert (drawn.people, drawn.guesses) == (20, 77)
+
+
+def test_terms_count_the_columns_that_are_given():
+    rng = np.random.default_rng(0)
+    original = draw(20, rng)
+    one = Predicate([Term(1, original.values[2][5], original.values[2][5])])  # the income
+    answer = SinglingOutAnswer(predicates=(one,), claims=[1.0])
+    evidence = referee(answer, stage(original, draw(20, rng, 20)), None, attack="x").evidence
+    assert evidence.hit.tolist() == [1, 0]
+    assert evidence.subject[0] == 5
+
+
+def test_a_predicate_is_tried_on_both_arms():
+    played = stage(
+        numbers([1, 2, 2, 5]),
+        numbers([7, 2, 9, 9], subjects=[4, 5, 6, 7]),
+        numbers([1, 2, 9, 3]),
+        tenth=(0, 5),
+    )
+    result = referee(values(1, 2, 9, 3), played, None, attack="x")
+    evidence = result.evidence
+    assert result.paired
+    assert evidence.round.tolist() == [0, 1, 2, 3] * 2
+    assert evidence.exposed.tolist() == [True] * 4 + [False] * 4
+    assert evidence.hit.tolist() == [1, 0, 0, 0, 0, 1, 0, 0]
+    assert evidence.claim.tolist() == [0, 1, 2, 3] * 2
+    assert (evidence.subject[0], evidence.subject[5]) == (0, 5)
+    nobody = np.delete(evidence.subject, [0, 5])
+    assert (nobody < 0).all()
+    assert len(set(nobody.tolist())) == 6
+    assert np.flatnonzero(result.tenth).tolist() == [0, 5]
+    assert np.isnan(evidence.null_p).all()
+    assert np.isnan(evidence.blind_hit).all()
+
+
+def test_identical_twins_are_not_singled_out_and_originals_are_not_deduplicated():
+    twins = numbers([1, 1, 2, 2], subjects=[0, 1, 2, 2])
+    released = numbers([1, 2, 3, 4])
+    played = stage(twins, numbers([8, 9, 10], subjects=[4, 5, 6]), released)
+    hit = referee(values(1, 2), played, None, attack="x").evidence.hit
+    # Two people share the 1; both rows with a 2 are one person's.
+    assert hit[:2].tolist() == [0, 1]
+
+
+def test_a_person_counts_once_however_many_rows_there_are():
+    original = numbers([1, 2, 3], subjects=[7, 7, 8])
+    control = numbers([20, 21, 22], subjects=[1, 2, 3])
+    evidence = referee(values(1, 2), stage(original, control), None, attack="x").evidence
+    assert evidence.subject[:2].tolist() == [7, 7]
+
+
+def test_the_denominator_is_the_predicates_that_were_made():
+    n = 40
+    played = stage(numbers(range(n)), numbers(range(100, 100 + n)), rounds=1000)
+    answer = values(1, 2, 2, 1, 3, 4, claims=[5, 4, 9, 9, math.nan, 1])
+    result = referee(answer, played, None, attack="x")
+    assert (result.asked, result.made) == (1000, 3)
+    assert len(result.evidence.hit) == 2 * 4
+    assert result.evidence.claim[[0, 1, 3]].tolist() == [5, 4, 1]
+    assert result.evidence.hit[:4].tolist() == [1, 1, 0, 1]  # an abstention hits nothing
+    assert result.notes == ("2 of 6 predicates repeat another and were left out",)
+
+
+def test_predicates_that_say_the_same_otherwise_are_one():
+    rng = np.random.default_rng(0)
+    played = stage(draw(20, rng), draw(20, rng, 20))
+    same = (
+        Predicate([Term(0, 29.5, 40.2), Term(2, values=(1, 2))]),
+        Predicate([Term(2, 1, 2), Term(0, 30, 40)]),
+    )
+    result = referee(SinglingOutAnswer(predicates=same, claims=[1, 1]), played, None, attack="x")
+    assert "1 of 2 predicates repeat another and were left out" in result.notes
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "whose"),
+    [(numbers([3, 3, *range(20, 48)]), "auxiliary"), (None, "released")],
+)
+def test_heavy_predicates_are_left_out_and_counted(auxiliary, whose):
+    # n' = 2: one in 20 of the 30 rows outside may match, which is one; built around: one more.
+    released = numbers([3, 3, 3, *range(20, 47)])
+    played = stage(numbers([1, 2]), numbers([3, 4], subjects=[2, 3]), released, auxiliary)
+    result = referee(values(1, 3, 21), played, None, attack="x")
+    assert result.made == 2
+    assert (
+        f"1 of 3 predicates match more than 1/20 of the {whose} rows and were left out",
+    ) == result.notes
+
+
+def test_one_match_is_allowed_where_the_predicate_was_built():
+    played = stage(numbers([1, 2]), numbers([3, 4], subjects=[2, 3]), numbers([5, 6, 6]))
+    assert referee(values(5, 6), played, None, attack="x").made == 1
+
+
+def test_control_smaller_than_the_original_reads_no_leak_on_exchangeable_tables():
+    excess, raw = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+
+        def source(n: int, first: int, rng: np.random.Generator = rng) -> Table:
+            a, b = rng.integers(0, 30, (2, n))
+            return numbers(a, b, subjects=list(range(first, first + n)))
+
+        original, control, released = source(400, 0), source(80, 400), source(150, 480)
+        played = stage(original, control, released, source(100, 900), rounds=200)
+        answer = SinglingOutAnswer(predicates=around(released, [0, 1]), claims=np.zeros(150))
+        evidence = referee(answer, played, None, attack="x").evidence
+        isolated = evidence.subject >= 0
+        exposed = evidence.exposed
+        excess.append(evidence.hit[exposed].mean() - evidence.hit[~exposed].mean())
+        raw.append(isolated[exposed].mean() - isolated[~exposed].mean())
+    assert abs(np.mean(excess)) < 3 * np.std(excess) / np.sqrt(60)
+    assert np.mean(raw) > 0.1  # what counting without equal n would read
+
+
+def test_a_leak_is_found_at_equal_n():
+    rng = np.random.default_rng(1)
+    original = numbers(rng.normal(size=300), rng.normal(size=300))
+    control = numbers(*rng.normal(size=(2, 100)), subjects=list(range(300, 400)))
+    answer = SinglingOutAnswer(
+        predicates=around(original.rows(np.arange(50)), [0, 1], 1e-6), claims=np.zeros(50)
+    )
+    evidence = referee(answer, stage(original, control), None, attack="x").evidence
+    np.testing.assert_allclose(1 / 3, evidence.hit[:50])
+    assert list(range(50)) == evidence.subject[:50].tolist()
+    assert not evidence.hit[50:].any()
+
+
+def test_facets_are_numbers_of_columns():
+    table = numbers(*np.arange(1, 7)[:, None] * 10 + np.arange(8))
+    other = numbers(*np.full((6, 8), 99.0), subjects=list(range(8, 16)))
+    answer = SinglingOutAnswer(
+        predicates=(*around(table, [0]), *around(table, [0, 2, 4]), *around(table, [1, 2, 5])),
+        claims=np.zeros(24),
+    )
+    result = referee(answer, stage(table, other, rounds=24), None, attack="x")
+    assert result.facets == ("1 column", "3 columns")
+    assert result.evidence.facet.tolist() == ([0] * 8 + [1] * 16) * 2
+
+
+def test_many_numbers_of_columns_share_eight_facets():
+    table = numbers(*np.arange(10)[:, None] + np.arange(3))
+    other = numbers(*np.full((10, 3), 99.0), subjects=[3, 4, 5])
+    every = [around(table, list(range(k)))[0] for k in (10, 1, 2, 3, 4, 5, 6, 7, 9)]
+    answer = SinglingOutAnswer(predicates=tuple(every), claims=np.zeros(9))
+    result = referee(answer, stage(table, other), None, attack="x")
+    names = ("1 to 2 columns", *(f"{k} columns" for k in (3, 4, 5, 6, 7, 9, 10)))
+    assert names == result.facets
+    assert result.evidence.facet.tolist() == [7, 0, 0, 1, 2, 3, 4, 5, 6] * 2
+
+
+def test_a_blind_predicate_stands_beside_one_of_as_many_columns():
+    original = numbers([1, 2, 3, 4], [1, 2, 3, 4])
+    control = numbers([5, 6, 7, 8], [5, 6, 7, 8], subjects=[4, 5, 6, 7])
+    auxiliary = numbers([1, 6, 9, 10], [1, 6, 9, 10])
+    released = numbers([1, 2, 3, 20], [1, 2, 3, 20])
+    one, two = around(released, [0]), around(released, [0, 1])
+    theirs_two, theirs_one = around(auxiliary, [0, 1])[:2], around(auxiliary, [1])[2:3]
+    answer = SinglingOutAnswer(predicates=(one[1], two[1], two[2], one[3]), claims=[1, 2, 3, 4])
+    blind = SinglingOutAnswer(predicates=(*theirs_two, *theirs_one), claims=[7, 8, 9])
+    evidence = referee(answer, stage(original, control, released, auxiliary), blind, attack="x")
+    found = evidence.evidence
+    nan = math.nan
+    np.testing.assert_array_equal([9, 7, 8, nan] * 2, found.blind_claim)
+    np.testing.assert_array_equal([0, 1, 0, nan, 0, 0, 1, nan], found.blind_hit)
+
+
+def test_exhibits_are_the_surest_hits_and_show_the_person():
+    rng = np.random.default_rng(2)
+    original, control = draw(30, rng), draw(30, rng, 30)
+    income = [original.values[2][i] for i in (4, 8, 4)]
+    answer = SinglingOutAnswer(
+        predicates=(
+            Predicate([Term(1, income[0], income[0])]),
+            Predicate([Term(1, income[1], income[1])]),
+            Predicate([Term(1, income[2], income[2]), Term(0, 0, 200)]),
+            Predicate([Term(1, 500, math.inf)]),
+        ),
+        claims=[0.2, 0.9, 0.5, 1.0],
+    )
+    shown = referee(answer, stage(original, control), None, attack="x").exhibits
+    assert [e.subject for e in shown] == [8, 4]  # each person once, as its surest claim
+    assert [e.sure for e in shown] == [0.9, 0.5]
+    assert f"age is 0 to 200 and income is {income[2]:.6g}" == shown[1].claim
+    assert shown[1].facet == "2 columns"
+    assert original.shown(4) == shown[1].truth
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (values(*range(101)), "101 predicates, expected at most 100"),
+        (values(1, 2, claims=[1]), r"shape \(1,\), expected \(2,\)"),
+        (values(1, claims=[math.inf]), "infinite claim at 0"),
+        (SinglingOutAnswer(predicates=(Predicate([Term(9, 1, 1)]),), claims=[1]), "column 9"),
+        (SinglingOutAnswer(predicates=(Predicate([]),), claims=[1]), "predicate 0: found no term"),
+    ],
+)
+def test_an_answer_of_another_kind_is_refused(answer, why):
+    played = stage(numbers([1, 2]), numbers([3, 4], subjects=[2, 3]), auxiliary=numbers([5, 6]))
+    with pytest.raises(WrongAnswer, match=f"attack 'x'.*{why}"):
+        referee(answer, played, None, attack="x")
+    with pytest.raises(WrongAnswer, match=f"attack 'x, blind'.*{why}"):
+        referee(values(1), played, answer, attack="x")
+
+
+def test_an_answer_without_predicates_has_no_rounds():
+    rng = np.random.default_rng(0)
+    played = stage(draw(20, rng), draw(20, rng, 20))
+    nothing = SinglingOutAnswer(predicates=(), claims=np.zeros(0))
+    result = referee(nothing, played, None, attack="x")
+    assert (len(result.evidence.claim), result.made, result.facets) == (0, 0, ())
