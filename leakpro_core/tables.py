@@ -30,27 +30,32 @@ def read_table(path: Path) -> pa.Table:
             table = pa.csv.read_csv(
                 path,
                 read_options=pa.csv.ReadOptions(use_threads=False),  # its errors name the row
+                parse_options=pa.csv.ParseOptions(newlines_in_values=True),  # in quotes
                 convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
             )
+            _check_unlike(path, table.column_names)
         else:
             claimed = pa.parquet.read_metadata(path)
             check_fits(path, claimed.num_rows * claimed.num_columns * 4)  # as float32
+            _check_unlike(path, claimed.schema.to_arrow_schema().names)
             table = pa.parquet.read_table(path)
-        names = table.column_names
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadArray(
             f"file {show(path)}",
             found=" ".join(str(error).split())[:120],
             expected=f"a {path.suffix[1:].lower()} file that can be read",
         ) from None
-    for name in names:
-        if names.count(name) > 1:
+    return table
+
+
+def _check_unlike(path: Path, names: Sequence[str]) -> None:
+    for number, name in enumerate(names):
+        if name in names[:number]:
             raise DuplicateName(
                 f"file {show(path)}",
                 found=f"two columns {show(name)}",
                 expected="each column with a name of its own",
             )
-    return table
 
 
 def column(table: pa.Table, name: str, what: str) -> AnyArray:
