@@ -16,6 +16,8 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard leakpro_jax/pyproject.toml plugins/*/pyproject.toml))
+# Optional parts that the tests play for real.
+EXTRA_leakpro_sdv := [sdv]
 SUITES := $(addprefix test/,. $(PLUGINS))
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 JOBS ?= 2
@@ -44,7 +46,7 @@ $(READY): constraints.txt $(PROJECTS)
 	@echo "Setting up .venv (some minutes the first time)"
 	@$(BIN)/python -m pip install -q --no-cache-dir -c constraints.txt hatchling editables
 	@$(BIN)/python -m pip install -q --no-cache-dir -c constraints.txt --no-build-isolation \
-	  -e '.[dev]' $(PLUGINS:%=-e ./%)
+	  -e '.[dev]' $(foreach plugin,$(PLUGINS),-e './$(plugin)$(EXTRA_$(notdir $(plugin)))')
 	@touch $@
 
 # Exit codes 1 (a leak) and 2 (inconclusive) are verdicts: the demo is meant to leak.

@@ -6,8 +6,14 @@ from functools import partial
 import numpy as np
 
 from leakpro_core import judge
-from leakpro_core.cards import card, data_summary, provenance, target_summary
-from leakpro_core.loading import Status
+from leakpro_core.boundaries import LIMITS, unapproved, untried
+from leakpro_core.cards import (
+    card,
+    data_summary,
+    policy_summary,
+    provenance,
+    target_summary,
+)
 from leakpro_core.plan import Adversary, Plan
 from leakpro_core.play import Played
 from leakpro_core.plugins import PluginSet
@@ -17,26 +23,15 @@ from leakpro_core.report import (
     Control,
     Finding,
     NotTested,
-    PolicySummary,
     RiskReport,
     Word,
 )
 from leakpro_core.results import attack_result, people_of
 from leakpro_core.scene import Cast, Scene
 from leakpro_core.store import Store
-from leakpro_core.summary import plugins_of
 from leakpro_core.validity import Validity, name_of
 
 MAIN, TENTH = judge.MAIN, judge.TENTH
-
-_LIMITS = (
-    "Attacks give lower bounds of what an attacker can do; the upper bounds here concern only the "
-    "attacks that were run, with these powers.",
-    "The findings hold for the audited version and its data; a retrained model, another access or "
-    "a new class of attacks needs a new audit.",
-    "Attacks are given no secret, which guards against mistakes; a plugin is code in the process, "
-    "and vetting is the answer to malice.",
-)
 
 _UNTRIED = (
     NotTested(
@@ -99,19 +94,13 @@ def assemble(
         exit_code=verdict.exit_code,
         target=target_summary(loaded, cast),
         data=data_summary(cast, valid),
-        policy=PolicySummary(
-            confidence=plan.policy.confidence,
-            tolerance=tuple(sorted(plan.policy.tolerance.items())),
-            tenth_tolerance=tuple(sorted(plan.policy.tenth_tolerance.items())),
-            headline=plan.policy.headline,
-            mandatory=plan.policy.mandatory,
-        ),
+        policy=policy_summary(plan.policy),
         adversaries=cards,
         findings=tuple(findings),
         attacks=attacks,
         controls=valid.controls,
-        not_tested=_not_tested(plugins, played, valid.controls),
-        limits=(*_LIMITS, *_vetting(plan, plugins), *loaded.release.notes),
+        not_tested=(*untried(plugins, [p for _, p in played], valid.controls), *_UNTRIED),
+        limits=(*LIMITS, *unapproved(plan, plugins), *loaded.release.notes),
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
 
@@ -203,57 +192,3 @@ def _incomplete(
         if finding.word is Word.NOT_TESTED and family in plan.policy.mandatory:
             reasons.append(f"{finding.family} was not tested ({finding.adversary})")
     return reasons
-
-
-def _vetting(plan: Plan, plugins: PluginSet) -> list[str]:
-    """Return what ran without having been approved."""
-    used = [p for p in plugins.plugins if p.name in plugins_of(plan)]
-    loose = [p for p in used if p.status in (Status.UNVETTED, Status.UNVERIFIED)]
-    if not loose:
-        return []
-    names = ", ".join(f"{p.name} {p.version}" for p in loose)
-    reasons = "; ".join(f"{p.name}: {q.reason.value}" for p in loose for q in p.problems)
-    why = f" ({reasons})" if reasons else ": no registry says which are approved"
-    return [f"Plugins ran that nobody approved: {names}{why}."]
-
-
-def _not_tested(
-    plugins: PluginSet, played: Sequence[tuple[Scene, Played]], controls: Sequence[Control]
-) -> tuple[NotTested, ...]:
-    skipped = [
-        NotTested(
-            means=f"attack {p.attack.label}, {p.adversary.name}",
-            reason=p.reason if p.status == "not applicable" else f"{p.status}: {p.reason}",
-            consequence="Its strength against this target is not known.",
-        )
-        for _, p in played
-        if p.status != "finished"
-    ]
-    refused = [
-        NotTested(
-            means=f"whatever plugin {p.distribution} offers",
-            reason=p.reason,
-            consequence="Attacks that it may offer were not tried.",
-        )
-        for p in plugins.problems
-    ]
-    installed = {p.name for p in plugins.plugins}
-    absent = [
-        NotTested(
-            means=f"whatever plugin {name} offers",
-            reason="the registry approves it, and it is not installed",
-            consequence="Attacks that it may offer were not tried.",
-        )
-        for name in plugins.registry.approvals
-        if name not in installed
-    ]
-    unguarded = [
-        NotTested(
-            means=f"validity control: {c.name}",
-            reason=c.statement,
-            consequence="What it guards against is not ruled out.",
-        )
-        for c in controls
-        if c.result == "not run"
-    ]
-    return (*skipped, *refused, *absent, *unguarded, *_UNTRIED)

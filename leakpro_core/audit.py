@@ -14,14 +14,17 @@ from leakpro_core.outlook import refuse_unplayable
 from leakpro_core.plan import Plan
 from leakpro_core.play import play
 from leakpro_core.plugins import Offered, PluginSet
+from leakpro_core.protocols import Log
+from leakpro_core.records import Release
 from leakpro_core.references import resolve
-from leakpro_core.rehearsal import fingerprint, load, rehearse
+from leakpro_core.rehearsal import fingerprint, load, rehearse, released
 from leakpro_core.replay import keep, recall
 from leakpro_core.report import RiskReport
 from leakpro_core.scene import scene
 from leakpro_core.seeds import spawn
 from leakpro_core.store import Store, at_work, read_report
 from leakpro_core.summary import describe
+from leakpro_core.tabular.audit import audit as of_tables
 from leakpro_core.validity import after, before
 from leakpro_core.vetting import for_workers
 
@@ -53,46 +56,59 @@ def _run(
         tempfile.TemporaryDirectory() as own,
     ):
         # 1 target loading
-        loaded = load(plan, Path(own), log)
-        refuse_unplayable(plan, loaded, log)
-        store.expect(fingerprint(loaded))
-        # 2 shadow training
-        cast = rehearse(plan, loaded, store, for_workers(plugins), log)
-        # validity controls that need no attack
-        valid = before(plan, cast, loaded.strength, seed=spawn(plan.seed, "controls"), log=log)
-        # 3 attack scoring
-        scenes = [
-            scene(
-                cast,
-                adversary,
-                blind=valid.blind,
-                placebos=plan.controls.placebo,
-                curve=plan.controls.curve,
-                seed=spawn(plan.seed, "scene"),
-                log=log,
-            )
-            for adversary in plan.adversaries
-        ]
-        played = []
-        for number, (one, attack) in enumerate(product(scenes, plan.attacks)):
-            known = recall(store.answers, one, attack)
-            log.info(
-                "attacking" if known is None else "recalled",
-                attack=attack.label,
-                adversary=one.adversary.name,
-                number=number,
-                of=len(scenes) * len(plan.attacks),
-            )
-            played.append((one, known or keep(store.answers, one, play(one, attack))))
-        # the judge
-        valid = after(plan, cast, valid, played, seed=spawn(plan.seed, "controls"))
-        report = assemble(
-            plan, plugins, loaded, cast, valid, played, store, started=started, clock=clock
-        )
+        release = released(plan, Path(own), log)
+        audited = _of_models if release.tables is None else of_tables
+        report = audited(plan, plugins, release, store, log, started=started, clock=clock)
         store.write_report(report)
         store.seal()
         log.info("finished", word=report.word.value)
     return report
+
+
+def _of_models(
+    plan: Plan,
+    plugins: PluginSet,
+    release: Release,
+    store: Store,
+    log: Log,
+    *,
+    started: str,
+    clock: float,
+) -> RiskReport:
+    loaded = load(plan, release)
+    refuse_unplayable(plan, loaded, log)
+    store.expect(fingerprint(loaded))
+    # 2 shadow training
+    cast = rehearse(plan, loaded, store, for_workers(plugins), log)
+    # validity controls that need no attack
+    valid = before(plan, cast, loaded.strength, seed=spawn(plan.seed, "controls"), log=log)
+    # 3 attack scoring
+    scenes = [
+        scene(
+            cast,
+            adversary,
+            blind=valid.blind,
+            placebos=plan.controls.placebo,
+            curve=plan.controls.curve,
+            seed=spawn(plan.seed, "scene"),
+            log=log,
+        )
+        for adversary in plan.adversaries
+    ]
+    played = []
+    for number, (one, attack) in enumerate(product(scenes, plan.attacks)):
+        known = recall(store.answers, one, attack)
+        log.info(
+            "attacking" if known is None else "recalled",
+            attack=attack.label,
+            adversary=one.adversary.name,
+            number=number,
+            of=len(scenes) * len(plan.attacks),
+        )
+        played.append((one, known or keep(store.answers, one, play(one, attack))))
+    # the judge
+    valid = after(plan, cast, valid, played, seed=spawn(plan.seed, "controls"))
+    return assemble(plan, plugins, loaded, cast, valid, played, store, started=started, clock=clock)
 
 
 def render(plan: Plan, report: RiskReport, folder: Path) -> tuple[Path, ...]:

@@ -8,11 +8,11 @@ from importlib.metadata import version
 import numpy as np
 
 from leakpro_core import judge
-from leakpro_core.plan import Adversary, Plan
+from leakpro_core.plan import Adversary, Plan, Policy
 from leakpro_core.play import Played
 from leakpro_core.plugins import PluginSet
 from leakpro_core.rehearsal import Loaded
-from leakpro_core.report import Card, DataSummary, Provenance, TargetSummary
+from leakpro_core.report import Card, DataSummary, PolicySummary, Provenance, TargetSummary
 from leakpro_core.scene import Cast, Scene
 from leakpro_core.summary import libraries, plugins_of
 from leakpro_core.validity import Validity
@@ -69,6 +69,18 @@ def data_summary(cast: Cast, valid: Validity) -> DataSummary:
         classes=people.classes,
         modality=people.modality,
         sampling=people.sampling,
+    )
+
+
+def policy_summary(policy: Policy, *, tables: bool = False) -> PolicySummary:
+    """Return what was declared before the run; tables: that of success games too."""
+    return PolicySummary(
+        confidence=policy.confidence,
+        tolerance=tuple(sorted(policy.tolerance.items())),
+        tenth_tolerance=tuple(sorted(policy.tenth_tolerance.items())),
+        headline=policy.headline,
+        mandatory=policy.mandatory,
+        excess_tolerance=policy.excess_tolerance if tables else None,
     )
 
 

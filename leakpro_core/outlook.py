@@ -12,10 +12,11 @@ from leakpro_core.forecast import forecast, lines
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log, Recorded
 from leakpro_core.records import Population, Signals
-from leakpro_core.rehearsal import Loaded, load, try_out, wanted
+from leakpro_core.rehearsal import Loaded, load, released, try_out, wanted
 from leakpro_core.scene import Cast, Scene, obstacle, scene
 from leakpro_core.seeds import spawn
 from leakpro_core.statistics import records_needed
+from leakpro_core.tabular.outlook import outlook as of_tables
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting
 
@@ -27,7 +28,11 @@ def outlook(plan: Plan, vetting: Vetting | None = None) -> Iterator[str]:
     """
     log = structlog.wrap_logger(structlog.ReturnLogger())
     with tempfile.TemporaryDirectory(prefix="leakpro-") as own:
-        loaded = load(plan, Path(own), log)
+        release = released(plan, Path(own), log)
+    if release.tables is not None:
+        yield from of_tables(plan, release, log)
+        return
+    loaded = load(plan, release)
     refuse_unplayable(plan, loaded, log)
     try_out(loaded)
     yield from _records(plan, loaded)

@@ -51,22 +51,24 @@ class Loaded:
     strength: AnyArray
 
 
-def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
-    """Stage 1: return the release and the population, canaries planted."""
+def released(plan: Plan, scratch: Path, log: Log) -> Release:
+    """Stage 1: return what the plan's loader returns."""
     run = RunOf(seed=spawn(plan.seed, "load"), scratch=scratch, log=log)
     release: Release = resolve(plan.loader.offered.offer.ref)(plan.loader.options, run)
+    if release.tables is not None and plan.data.given:
+        raise _brings_records(plan)
+    return release
+
+
+def load(plan: Plan, release: Release) -> Loaded:
+    """Return the release of models and the population, canaries planted."""
     _check_shadows(plan, release.target)
     if release.population is None:
         population = load_data(
             plan.data, draw_members=release.targets > 0, seed=spawn(plan.seed, "data")
         )
     elif plan.data.given:
-        raise BadValue(
-            "[data]",
-            found="a path or factory",
-            expected=f"none: loader {plan.loader.offered.offer.name!r} brings the records",
-            fix="Remove it, or use a loader that reads [data].",
-        )
+        raise _brings_records(plan)
     else:
         population = evolve(
             release.population, sampling=plan.data.sampling, modality=plan.data.modality
@@ -92,6 +94,15 @@ def load(plan: Plan, scratch: Path, log: Log) -> Loaded:
             )
             strength = planted.strength
     return Loaded(release=release, population=population, strength=strength)
+
+
+def _brings_records(plan: Plan) -> BadValue:
+    return BadValue(
+        "[data]",
+        found="a path or factory",
+        expected=f"none: loader {plan.loader.offered.offer.name!r} brings the records",
+        fix="Remove it, or use a loader that reads [data].",
+    )
 
 
 def fingerprint(loaded: Loaded) -> str:

@@ -19,6 +19,7 @@ from leakpro_core.judge.measure import Judged, judge
 from leakpro_core.judge.points import PROCEDURE
 from leakpro_core.judge.rounds import MAIN, TENTH, Rounds
 from leakpro_core.judge.success import JudgedSuccess, judge_success
+from leakpro_core.judge.success_excess import excess_of
 from leakpro_core.judge.success_rounds import SuccessRounds
 from leakpro_core.judge.success_words import success_finding
 from leakpro_core.judge.verdict import Overall, overall
@@ -36,6 +37,7 @@ __all__ = [
     "StrengthPoint",
     "SuccessRounds",
     "auc_of",
+    "excess_of",
     "finding",
     "judge",
     "judge_success",

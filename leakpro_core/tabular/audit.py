@@ -1,0 +1,210 @@
+"""An audit of a released table, from top to bottom: fit, attack, control, judge, report."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import evolve
+
+from leakpro_core import judge
+from leakpro_core.arrays import Bools
+from leakpro_core.errors import NotApplicable
+from leakpro_core.games.samples import TableStage
+from leakpro_core.plan import Adversary, ChosenAttack, Plan
+from leakpro_core.plugins import PluginSet
+from leakpro_core.protocols import Log
+from leakpro_core.records import Release, TableRelease
+from leakpro_core.report import RiskReport, SizePoint
+from leakpro_core.seeds import generator, spawn
+from leakpro_core.store import Store
+from leakpro_core.tabular.assemble import Sized, assemble
+from leakpro_core.tabular.checks import Checks, after, before
+from leakpro_core.tabular.generators import Generated, generate
+from leakpro_core.tabular.people import most_vulnerable, settle
+from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
+from leakpro_core.tabular.table import Table
+from leakpro_core.vetting import for_workers
+
+GROWTH = (0.25, 0.5)
+"""Shares of the released rows on which success attacks are repeated."""
+
+
+def audit(
+    plan: Plan,
+    plugins: PluginSet,
+    release: Release,
+    store: Store,
+    log: Log,
+    *,
+    started: str,
+    clock: float,
+) -> RiskReport:
+    """Return the report on a released table, or on a generator's."""
+    assert release.tables is not None
+    tables = settle(release.tables, plan.games.auxiliary_share, spawn(plan.seed, "auxiliary"))
+    store.expect(fingerprint(tables))
+    refuse_unplayable(plan, tables, log)
+    # 2 shadow training: targets where there is no table yet, shadow generators
+    generated = generate(plan, tables, release.targets, store, for_workers(plugins), log)
+    # validity controls that need no attack
+    checks = before(plan, generated.release, spawn(plan.seed, "controls"), log)
+    # 3 attack scoring
+    scenes = _scenes(plan, generated, checks, log)
+    pairs = [(scene, attack) for scene in scenes for attack in plan.attacks]
+    played, sized = [], {}
+    for number, (scene, attack) in enumerate(pairs):
+        log.info(
+            "attacking",
+            attack=attack.label,
+            adversary=scene.adversary.name,
+            number=number,
+            of=len(pairs),
+        )
+        one = play(scene, attack)
+        played.append(one)
+        if one.refereed is not None:
+            key = (scene.adversary.name, attack.label)
+            sized[key] = _sized(plan, generated, scene, attack, one)
+    checks = after(plan, checks, scenes, spawn(plan.seed, "controls"), log)
+    # the judge
+    return assemble(
+        plan,
+        plugins,
+        release,
+        generated,
+        checks,
+        played,
+        sized,
+        store,
+        started=started,
+        clock=clock,
+    )
+
+
+def fingerprint(release: TableRelease) -> str:
+    """Return a hash of all tables of a release."""
+    tables = (release.synthetic, release.original, release.control, release.auxiliary)
+    digest = hashlib.sha256(repr(release.original.columns).encode())
+    for table in (*tables, release.larger, *release.again):
+        if table is None:
+            digest.update(b"none\n")
+            continue
+        digest.update(f"{len(table)}\n".encode())
+        for values in (*table.values, table.subjects):
+            digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+def refuse_unplayable(plan: Plan, release: TableRelease, log: Log) -> None:
+    """Raise ``NotApplicable`` for an attack that the plan names and no adversary can play."""
+    for attack in plan.attacks:
+        reasons = [obstacle(scene, attack) for scene in scenes_before(plan, release, log)]
+        if attack.named and all(reasons):
+            raise NotApplicable(
+                f"attack {attack.label!r} cannot be played",
+                found=str(reasons[0]),
+                fix="Give it what it needs, or take it out of the plan.",
+            )
+
+
+def scenes_before(plan: Plan, release: TableRelease, log: Log) -> list[TableScene]:
+    """Return scenes without generators, for what only depends on how many there will be."""
+    count = 0 if plan.shadows is None else plan.shadows.count
+    nobody = release.original.rows(np.zeros(0, np.int64))
+    blank = Generated(
+        release=release,
+        synthetic=release.original if release.synthetic is None else release.synthetic,
+        shadows=(nobody,) * count,
+        trained_on=np.zeros((count, len(release.original) + len(release.control)), bool),
+        pair=np.arange(count),
+    )
+    none = np.zeros(len(release.original), bool), np.zeros(len(release.control), bool)
+    return [_scene(plan, blank, none, None, a, log) for a in plan.adversaries]
+
+
+def _scenes(plan: Plan, generated: Generated, checks: Checks, log: Log) -> list[TableScene]:
+    release = generated.release
+    tenth = most_vulnerable(release.original, release.control, spawn(plan.seed, "tenth"))
+    return [_scene(plan, generated, tenth, checks, a, log) for a in plan.adversaries]
+
+
+def _scene(
+    plan: Plan,
+    generated: Generated,
+    tenth: tuple[Bools, Bools],
+    checks: Checks | None,
+    adversary: Adversary,
+    log: Log,
+) -> TableScene:
+    release = generated.release
+    return TableScene(
+        stage=TableStage(
+            released=generated.synthetic,
+            original=release.original,
+            control=release.control,
+            auxiliary=release.auxiliary if "auxiliary population" in adversary.knows else None,
+            tenth_original=tenth[0],
+            tenth_control=tenth[1],
+            rounds=plan.games.rounds,
+            shadows=generated.shadows,
+            trained_on=generated.trained_on,
+            pair=generated.pair,
+        ),
+        adversary=adversary,
+        games=plan.games,
+        blind=None if checks is None else checks.blind,
+        seed=spawn(plan.seed, "scene"),
+        log=log,
+    )
+
+
+# Other releases, and more or fewer rows.
+
+
+def _sized(
+    plan: Plan, generated: Generated, scene: TableScene, attack: ChosenAttack, whole: TablePlayed
+) -> Sized:
+    """Return how the attack fares on other releases and other numbers of rows."""
+    game, release = attack.offered.offer.game, generated.release
+    if attack.offered.offer.shadows:
+        return Sized()
+    again = [(f"release {i + 2}", table) for i, table in enumerate(release.again)]
+    order = generator(plan.seed, "growth").permutation(len(generated.synthetic))
+    sizes = [
+        (
+            f"{share:.0%} of the rows",
+            generated.synthetic.rows(np.sort(order[: int(share * len(order))])),
+        )
+        for share in GROWTH
+    ]
+    if release.larger is not None:
+        sizes.append((f"{len(release.larger):,} rows", release.larger))
+    own = _figure(plan, whole, "this release", len(generated.synthetic))
+
+    def points(tables: Sequence[tuple[str, Table]]) -> list[SizePoint]:
+        found = []
+        for label, table in tables:
+            if not len(table):
+                continue
+            stage = evolve(scene.stage, released=table)
+            one = play(evolve(scene, stage=stage, guess=False, blind=None), attack)
+            found += _figure(plan, one, label, len(table))
+        return found
+
+    spread = [*own, *points(again)] if again else []
+    growth = sorted([*own, *points(sizes)], key=lambda p: p.rows) if game != "membership" else []
+    return Sized(spread=tuple(spread), growth=tuple(growth))
+
+
+def _figure(plan: Plan, played: TablePlayed, label: str, rows: int) -> list[SizePoint]:
+    """Return the excess over control of all claims, or the AUC of a detection game."""
+    if played.refereed is None:
+        return []
+    if played.attack.offered.offer.game == "membership":
+        excess = judge.auc_of(played.refereed.evidence, plan.policy)
+    else:
+        found = judge.excess_of(played.refereed, plan.policy)
+        if found is None:
+            return []
+        excess = found
+    return [SizePoint(label=label, rows=rows, excess=excess)]

@@ -1,0 +1,52 @@
+"""What an audit of a released table will be able to say, before it is run."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from leakpro_core.controls.sample_size import sample_size_control
+from leakpro_core.plan import Plan
+from leakpro_core.protocols import Log
+from leakpro_core.records import Release
+from leakpro_core.seeds import spawn
+from leakpro_core.statistics import newcombe_difference
+from leakpro_core.tabular.audit import refuse_unplayable, scenes_before
+from leakpro_core.tabular.people import settle
+from leakpro_core.tabular.play import obstacle
+
+RATE = 0.5
+"""The rate of hits at which an excess is told least precisely."""
+
+
+def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
+    """Yield the lines to print: tables, columns, what can be excluded, what will be played."""
+    assert release.tables is not None
+    tables = settle(release.tables, plan.games.auxiliary_share, spawn(plan.seed, "auxiliary"))
+    refuse_unplayable(plan, tables, log)
+    people = [len(np.unique(t.subjects)) for t in (tables.original, tables.control)]
+    spare = 0 if tables.auxiliary is None else len(tables.auxiliary)
+    released = "to be released" if tables.synthetic is None else f"{len(tables.synthetic):,}"
+    yield f"plan {plan.path.name}: {plan.name}"
+    yield (
+        f"rows: {released} synthetic, {len(tables.original):,} original of {people[0]:,} people, "
+        f"{len(tables.control):,} control of {people[1]:,} people, {spare:,} auxiliary"
+    )
+    kinds = ", ".join(f"{c.name} ({c.kind.value})" for c in tables.original.columns)
+    yield f"columns: {kinds}"
+    arms = np.repeat([True, False], people)
+    yield f"membership: {sample_size_control(arms, plan.policy).statement}"
+    tried = [min(plan.games.rounds, n) for n in people]
+    hits = [round(RATE * n) for n in tried]
+    high = newcombe_difference(hits[0], tried[0], hits[1], tried[1], plan.policy.confidence).high
+    tolerated = plan.policy.excess_tolerance
+    yield (
+        f"other games: a useless attack that is right half of the time would be bounded by an "
+        f"excess of {high:.2g} over control people ({tolerated:g} is tolerated)"
+    )
+    fitted = release.targets + (0 if plan.shadows is None else plan.shadows.count)
+    yield f"generators to fit: {fitted}"
+    for scene in scenes_before(plan, tables, log):
+        yield f"adversary {scene.adversary.name}: {scene.adversary.access.value}"
+        for attack in plan.attacks:
+            reason = obstacle(scene, attack)
+            yield f"  {attack.label}: {'will be played' if reason is None else reason}"

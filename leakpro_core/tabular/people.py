@@ -1,0 +1,102 @@
+"""The people behind a released table: who is in it, who is not, who is most exposed."""
+
+import numpy as np
+from attrs import evolve
+
+from leakpro_core.arrays import AnyArray, Bools
+from leakpro_core.errors import BadArray
+from leakpro_core.records import TableRelease
+from leakpro_core.seeds import generator
+from leakpro_core.tabular.distance import Space, nearest
+from leakpro_core.tabular.table import Kind, Table, stacked
+
+NEIGHBOURS = 5
+SAMPLE = 20_000
+"""Rows that neighbours are looked for among, at most."""
+
+MOST_OWN = 45
+"""Rows of one person that are stepped over, at most."""
+
+
+def settle(release: TableRelease, share: float, seed: int) -> TableRelease:
+    """Return the release with a share of the control's people as auxiliary rows, where none are.
+
+    ``BadArray`` where a person is in both arms, or an arm holds fewer than two people.
+    """
+    for name, table in (("original", release.original), ("control", release.control)):
+        if len(np.unique(table.subjects)) < 2:
+            raise BadArray(
+                f"[target] {name}",
+                found=f"{len(np.unique(table.subjects))} people",
+                expected="at least two, and hundreds to conclude anything",
+            )
+    both = np.intersect1d(release.original.subjects, release.control.subjects)
+    if both.size:
+        raise BadArray(
+            "[target] original and control",
+            found=f"{both.size} people in both",
+            expected="control people who were not in the training data",
+            fix="Split the rows by person.",
+        )
+    if release.auxiliary is not None or share == 0.0:
+        return release
+    people = np.unique(release.control.subjects)
+    known = generator(seed, "auxiliary").permutation(people)[: int(share * len(people))]
+    if not known.size:
+        return release
+    aside = np.isin(release.control.subjects, known)
+    return evolve(
+        release, control=release.control.rows(~aside), auxiliary=release.control.rows(aside)
+    )
+
+
+def most_vulnerable(original: Table, control: Table, seed: int) -> tuple[Bools, Bools]:
+    """Return the tenth of the people who lie farthest from their neighbours, by arm, bool ``[n]``.
+
+    A person's distance is the mean over its rows of the mean distance to the five nearest rows of
+    other people, of both arms together (Meeus et al. 2023, section 4); looked for among at most
+    20,000 rows.
+    """
+    everybody = stacked([original, control])
+    drawn = generator(seed, "neighbours").permutation(len(everybody))[:SAMPLE]
+    space = Space.of(everybody)
+    base = everybody.rows(drawn)
+    # A person's own rows are no neighbours, however many they are.
+    own = min(MOST_OWN, int(np.bincount(_ranks(base.subjects)).max()))
+    found = nearest(
+        space.encode(everybody), space.encode(base), min(len(base), NEIGHBOURS + own), seed=seed
+    )
+    others = base.subjects[found.index] != everybody.subjects[:, None]
+    # Whoever has fewer neighbours of others within reach than five is judged by those.
+    kept = others & (np.cumsum(others, axis=1) <= NEIGHBOURS)
+    far = np.where(kept, found.distance, 0.0).sum(axis=1) / np.maximum(kept.sum(axis=1), 1)
+    who = _ranks(everybody.subjects)
+    mean = np.bincount(who, weights=far) / np.bincount(who)
+    order = generator(seed, "equally far").permutation(len(mean))
+    chosen = np.zeros(len(mean), np.bool_)
+    chosen[order[np.argsort(-mean[order], kind="stable")[: -(-len(mean) // 10)]]] = True
+    rows = chosen[who]
+    return rows[: len(original)], rows[len(original) :]
+
+
+def _ranks(subjects: AnyArray) -> AnyArray:
+    return np.unique(subjects, return_inverse=True)[1]
+
+
+def objects(table: Table) -> AnyArray:
+    """Return rows as objects ``[n, columns]``, levels in words, for the blind adversary.
+
+    Identifiers are left out: they tell arms apart without saying anything of a person.
+    """
+    parts = []
+    for column, values in zip(table.columns, table.values, strict=True):
+        if column.kind is Kind.IDENTIFIER:
+            continue
+        if column.measured:
+            parts.append(values.astype(object))
+        else:
+            levels = np.array([*column.levels, ""], dtype=object)
+            parts.append(levels[values])
+    if not parts:
+        return np.zeros((len(table), 1), dtype=object)
+    return np.stack(parts, axis=1)
