@@ -72,16 +72,13 @@ def _kind(name: str, read: Sequence[Part]) -> Kind:
         if len(apart) > 1:
             raise _clash(name, read)
         return Kind.DATETIME
-    if apart == {Holds.BOOLEANS}:
-        truth = all(_truth_of_text(p) is not None for p in _texts(read))
-        return Kind.BOOLEAN if truth else _kind_of_text(name, read)
+    if Holds.BOOLEANS in holds and all(_is_truth(p) for p in read):
+        return Kind.BOOLEAN
     if Holds.TEXT not in holds:
-        if Holds.BOOLEANS in holds and all(_all_01(p) for p in read if p.holds is Holds.NUMBERS):
-            return Kind.BOOLEAN
         return _identifier(name, read) or Kind.NUMERIC
     if Holds.NUMBERS in holds:
         return _kind_of_mixed(name, read)
-    if all(_truth_of_text(p, digits=False) is not None for p in read if p.holds is Holds.TEXT):
+    if all(_truth_of_text(p, digits=False) is not None for p in _texts(read)):
         return Kind.BOOLEAN
     everything = pc.unique(pa.concat_arrays([p.distinct for p in _texts(read)]))
     if any(instants.of_text(everything, times=times) is not None for times in (False, True)):
@@ -117,10 +114,11 @@ def _kind_of_text(name: str, read: Sequence[Part]) -> Kind:
     written = _written(read)
     levels = _levels([texts for _, texts in written])
     count = sum(int((codes >= 0).sum()) for codes, _ in written)
-    many, texts = len(levels) > MANY, _texts(read)
-    if many and _held(read) == {Holds.TEXT} and all(parts.are_numbers(p).all() for p in texts):
+    many, text_only = len(levels) > MANY, _held(read) == {Holds.TEXT}
+    if many and text_only and all(parts.are_numbers(p).all() for p in _texts(read)):
         return Kind.NUMERIC
-    mostly_unlike = 2 * len(levels) > count
+    # Within a table: the released one may repeat the original's.
+    mostly_unlike = 2 * sum(len(texts) for _, texts in written) > count
     if not mostly_unlike or len(levels) <= SEVERAL:
         return Kind.CATEGORICAL
     spaced = pc.mean(pc.match_substring(levels, " ").cast(pa.uint8())).as_py() > 0.5
@@ -253,7 +251,11 @@ def _truth_of_part(part: Part) -> Ints:
     return np.append(found, -1)[part.codes]
 
 
-def _all_01(part: Part) -> bool:
+def _is_truth(part: Part) -> bool:
+    if part.holds is Holds.TEXT:
+        return _truth_of_text(part) is not None
+    if part.holds is not Holds.NUMBERS:
+        return True  # booleans, or nothing
     numbers = parts.numbers(part)
     return bool(np.isin(numbers[~np.isnan(numbers)], (0.0, 1.0)).all())
 

@@ -232,6 +232,8 @@ def written(part: Part, beside: frozenset[Holds]) -> tuple[Ints, pa.Array]:
         if not beside & {Holds.NUMBERS, Holds.BOOLEANS}:
             return part.codes, part.distinct
         return part.codes, _text([_as_beside(t, beside) for t in part.distinct.to_pylist()])
+    if part.holds in (Holds.DATES, Holds.TIMES):
+        moments(part, part.holds)  # for the years that it refuses
     codes, distinct = encoded(part.values)
     if pa.types.is_integer(distinct.type):
         return codes, distinct.cast(pa.large_string())
