@@ -8,9 +8,9 @@
 ``words``      ``finding``: one word and sentence for a family
 ``verdict``    ``overall``: the line on top of the report
 
-Success games have their own: ``success_rounds`` (what is independent, at which points),
-``success_points``, ``success_detection``, ``success`` (``judge_success``) and ``success_words``
-(``success_finding``).
+Success games have their own: ``success_rounds`` (which claims, at which points),
+``success_units`` (what of it is independent), ``success_points``, ``success_detection``,
+``success`` (``judge_success``) and ``success_words`` (``success_finding``).
 """
 
 from leakpro_core.judge.describe import auc_of_evidence as auc_of

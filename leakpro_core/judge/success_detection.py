@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from leakpro_core.arrays import Floats, Ints, Singles
-from leakpro_core.judge.success_rounds import SuccessSample, Units
+from leakpro_core.judge.success_rounds import SuccessSample
+from leakpro_core.judge.success_units import Units
 from leakpro_core.seeds import spawn
 from leakpro_core.statistics.multiplicity import Exchange, max_statistic_p
 from leakpro_core.statistics.paired import sign_flip_p

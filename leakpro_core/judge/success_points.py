@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from leakpro_core.arrays import Floats
-from leakpro_core.judge.success_rounds import ALL, SuccessSample, Units
+from leakpro_core.judge.success_rounds import SuccessSample
+from leakpro_core.judge.success_units import ALL, Units
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
 from leakpro_core.report import RiskBound, SuccessPoint
@@ -21,6 +22,7 @@ from leakpro_core.statistics.paired import (
     score_interval,
     units_needed,
     weighted_high,
+    weighted_needed,
 )
 
 _LEAST_LUCK = 1e-12
@@ -94,21 +96,40 @@ def risk_bounds(
     Without enough units nothing is excluded, and the bound is 1.
     """
     found = [
-        _bound(p.facet, p.excess_high, p.control.value / sample.scale, sample.scale, policy)
-        for p in points
+        _bound(
+            p.facet,
+            p.excess_high,
+            policy.excess_tolerance,
+            _needed(units, sample, policy.excess_tolerance / sample.scale, policy.confidence),
+        )
+        for units, p in zip(sample.points, points, strict=True)
         if p.coverage == ALL
     ]
     if ("", ALL) in sample.left_out:
-        found.insert(0, _bound("", 1.0, _UNKNOWN, sample.scale, policy))
+        tolerated = policy.excess_tolerance
+        needed = units_needed(_UNKNOWN, tolerated / sample.scale, policy.confidence)
+        found.insert(0, _bound("", 1.0, tolerated, needed))
     return tuple(found)
 
 
-def _bound(facet: str, high: float, rate: float, scale: float, policy: Policy) -> RiskBound:
-    tolerated = policy.excess_tolerance
-    needed = None
-    if high > tolerated:
-        needed = units_needed(min(1.0, rate), tolerated / scale, policy.confidence)
-    return RiskBound(facet=facet, coverage=ALL, high=high, tolerated=tolerated, needed=needed)
+def _bound(facet: str, high: float, tolerated: float, needed: int) -> RiskBound:
+    return RiskBound(
+        facet=facet,
+        coverage=ALL,
+        high=high,
+        tolerated=tolerated,
+        needed=needed if high > tolerated else None,
+    )
+
+
+def _needed(units: Units, sample: SuccessSample, tolerated: float, confidence: float) -> int:
+    """Return about how many units of each arm would exclude a useless attack with this control."""
+    rate = float(units.control.mean()) if units.luck is None else units.luck
+    needed = units_needed(rate, tolerated, confidence)
+    if not sample.paired:
+        return needed
+    arms = units.exposed, units.control
+    return max(needed, weighted_needed(*arms, units.claims, tolerated, confidence))
 
 
 def _corners(points: Sequence[Units], alpha: Floats) -> tuple[Floats, Floats]:

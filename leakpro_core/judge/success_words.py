@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from leakpro_core.judge.numbers import (
     at_least,
     at_most,
@@ -16,54 +14,15 @@ from leakpro_core.judge.numbers import (
     plain,
 )
 from leakpro_core.judge.success import JudgedSuccess
-from leakpro_core.judge.success_rounds import ALL, FEWEST
+from leakpro_core.judge.success_tongues import COPIES, Tongue, tongue
+from leakpro_core.judge.success_units import ALL, FEWEST
 from leakpro_core.judge.words import CLEAR, STRONG
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
 from leakpro_core.report import Finding, RiskBound, SuccessPoint, Word
 
-COPIES = "copies"
 EXACT = "exact"
 """The facet of the game of copies in which a whole row is repeated: what recovers a record."""
-
-
-@frozen
-class _Tongue:
-    """How a game speaks of a claim: a word, its plural, "come true" for one and for several,
-    and about whom it does so in either arm.
-    """
-
-    one: str
-    many: str
-    to: str
-    they: str
-    exposed: str
-    control: str
-
-
-_PEOPLE = "about people in the training data"
-_OTHERS = "about other people"
-_ANY = _Tongue("claim", "claims", "come true", "come true", _PEOPLE, _OTHERS)
-_TONGUES = {
-    "singling-out": _Tongue(
-        "predicate",
-        "predicates",
-        "isolate",
-        "isolate",
-        "exactly one person of the training data",
-        "exactly one of as many other people",
-    ),
-    "linkability": _Tongue("link", "links", "be right", "are right", _PEOPLE, _OTHERS),
-    "attribute-inference": _Tongue("guess", "guesses", "be right", "are right", _PEOPLE, _OTHERS),
-    COPIES: _Tongue(
-        "released row",
-        "released rows",
-        "repeat",
-        "repeat",
-        "a row of the training data",
-        "one of as many control rows",
-    ),
-}
 
 
 def success_finding(
@@ -150,7 +109,7 @@ def _widest(mine: Sequence[JudgedSuccess]) -> tuple[RiskBound, ...]:
 
 
 def _leak(word: Word, mine: Sequence[JudgedSuccess], best: JudgedSuccess, everybody: int) -> str:
-    t = _TONGUES.get(best.game, _ANY)
+    t = tongue(best.game)
     copied = next((j for j in (best, *mine) if _recovered(j) is not None), best)
     exact = _recovered(copied)
     if word is Word.EXTRACTION and exact is not None:
@@ -190,7 +149,7 @@ def _beside_blind(point: SuccessPoint) -> str:
 
 
 def _not_found(game: str, bounds: Sequence[RiskBound]) -> str:
-    t, worst = _TONGUES.get(game, _ANY), max(bounds, key=lambda b: b.high)
+    t, worst = tongue(game), max(bounds, key=lambda b: b.high)
     more = f"at most {at_most(100.0 * worst.high)} more" if worst.high > 0.0 else "no more"
     return (
         f"No leak was found. With these attacks, of every 100 {t.many}{_about(worst.facet)} {more} "
@@ -205,7 +164,7 @@ def _inconclusive(
     bounds: Sequence[RiskBound],
     unfinished: Sequence[str],
 ) -> str:
-    t, said = _TONGUES.get(game, _ANY), []
+    t, said = tongue(game), []
     if unfinished:
         said.append(f"No leak was found, but not every attack finished: {listed(unfinished)}.")
     start = "The test also" if unfinished else "No leak was found, but the test"
@@ -225,7 +184,7 @@ def _inconclusive(
     return " ".join(said)
 
 
-def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound], t: _Tongue) -> str:
+def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound], t: Tongue) -> str:
     """Return how many people would do, if there are not enough."""
     needed = max(b.needed or 0 for b in missed)
     facets = {b.facet for b in missed}
@@ -234,7 +193,7 @@ def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound], t: _Tong
     unit = f"{t.many} that meet different people" if paired else "people in each arm"
     fewest = min(min(p.exposed.n, p.control.n or p.exposed.n) for p in met)
     if needed > fewest:
-        return f"{_capital(headcount(needed))} {unit} would be needed."
+        return f"About {headcount(needed).removeprefix('about ')} {unit} would be needed."
     return (
         f"{fewest:,} {unit} exclude an attack that guesses four times out of five; this time they "
         "did not, and more would tell."
@@ -273,7 +232,7 @@ def _technical(
     return "; ".join(parts) + "."
 
 
-def _scope(t: _Tongue, point: SuccessPoint) -> str:
+def _scope(t: Tongue, point: SuccessPoint) -> str:
     """Return which claims a point speaks of."""
     scopes = {
         ALL: f"all {t.many}",
@@ -303,10 +262,6 @@ def _range(between: str) -> str:
 
 def _numbers(found: Estimate) -> str:
     return f"{plain(found.value)} [{at_least(found.low)}, {at_most(found.high)}]"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _clause(sentence: str) -> str:

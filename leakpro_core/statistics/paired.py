@@ -87,19 +87,24 @@ def paired_difference(first: Floats, second: Floats, confidence: float = 0.95) -
     return difference(a, limits[0], b, limits[1], correlation(first, second))
 
 
-def weighted_high(
-    first: Floats, second: Floats, weights: Floats, confidence: float = 0.95
-) -> float:
-    """Return the upper end of the interval of a mean difference over claims, clustered in units.
+def weighted_difference(first: Floats, second: Floats, weights: Floats) -> tuple[float, float]:
+    """Return the mean difference over claims that are clustered in units, and its standard error.
 
-    weights: claims a unit has. The ratio of two sums over units, linearised, and Student's t
-    (Cochran 1977, Sampling Techniques, 6.3): where few units have most claims it is wide. It knows
-    nothing where all units agree. Two units at least.
+    weights: claims a unit has. The ratio of two sums over units, linearised (Cochran 1977, Sampling
+    Techniques, 6.3): where few units have most claims the error is large. It is 0 where all units
+    agree. Two units at least.
     """
     share, gap, n = weights / weights.sum(), first - second, len(weights)
     mean = float(share @ gap)
-    variance = float(((share * (gap - mean)) ** 2).sum()) * n / (n - 1)
-    return mean + float(stdtrit(n - 1, 1.0 - (1.0 - confidence) / 2.0)) * math.sqrt(variance)
+    return mean, math.sqrt(float(((share * (gap - mean)) ** 2).sum()) * n / (n - 1))
+
+
+def weighted_high(
+    first: Floats, second: Floats, weights: Floats, confidence: float = 0.95
+) -> float:
+    """Return the upper end of the t interval of ``weighted_difference``."""
+    mean, error = weighted_difference(first, second, weights)
+    return mean + float(stdtrit(len(weights) - 1, 1.0 - (1.0 - confidence) / 2.0)) * error
 
 
 def relative_excess(
@@ -155,6 +160,21 @@ def units_needed(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def weighted_needed(
+    first: Floats,
+    second: Floats,
+    weights: Floats,
+    tolerated: float,
+    confidence: float = 0.95,
+    *,
+    power: float = 0.8,
+) -> int:
+    """Return about how many such units exclude a useless attack by ``weighted_high``."""
+    _, error = weighted_difference(first, second, weights)
+    reach = float(ndtri(1.0 - (1.0 - confidence) / 2.0) + ndtri(power))
+    return math.ceil(len(weights) * (reach * error / tolerated) ** 2)
 
 
 def sign_flip_p(blocks: Sequence[Floats], seed: int, flips: int = FLIPS) -> Floats:
