@@ -37,6 +37,8 @@ def tables(
     stated = {} if schema is None else schema
     for role, table in raw.items():
         _check_table(role, table)
+    if subject is not None:
+        _check_subject(raw, subject)
     names = _names(raw, subject, ignore)
     _check_named(raw, names, stated, subject, ignore)
     who = _rows_as_people(raw) if subject is None else _people(raw, subject)
@@ -155,16 +157,19 @@ def _rows_as_people(raw: Mapping[str, pa.Table]) -> dict[str, Ints]:
     return who | others
 
 
-def _people(raw: Mapping[str, pa.Table], subject: str) -> dict[str, Ints]:
-    people = [role for role in PEOPLE if role in raw]
-    for role in people:
-        if subject not in raw[role].column_names:
+def _check_subject(raw: Mapping[str, pa.Table], subject: str) -> None:
+    for role in PEOPLE:
+        if role in raw and subject not in raw[role].column_names:
             raise UnknownName(
                 "[target] subject",
                 found=f"no column {show(subject)} in {role}",
                 expected="a column that says whose row it is",
                 fix=nearest(subject, raw[role].column_names),
             )
+
+
+def _people(raw: Mapping[str, pa.Table], subject: str) -> dict[str, Ints]:
+    people = [role for role in PEOPLE if role in raw]
     who, levels = _numbered({role: raw[role] for role in people}, subject)
     for i, first in enumerate(people):
         for second in people[i + 1 :]:
