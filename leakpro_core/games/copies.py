@@ -77,10 +77,11 @@ def referee(
     Facet "exact": the row equals a person's in all columns but identifiers; its hit in an arm is
     the chance that one of n' people of it has that row, n' being the people of the smaller arm.
     Facet "near", of at most ``stage.rounds`` claimed rows: nearer to one of n' people than all but
-    1% of the released rows are to n' control people. The same is asked of ``blind`` with the
-    auxiliary rows in the place of the released ones. ``scale`` brings rates at equal n to those of
-    the whole table. ``WrongAnswer`` for rows that there are not or that are claimed twice, claims
-    that do not fit them.
+    1% of the released rows are to n' control people (or to n' original ones, should these be
+    farther: so that neither arm is favoured). The same is asked of ``blind`` with the auxiliary
+    rows in the place of the released ones. ``scale`` brings rates at equal n to those of the whole
+    table. ``WrongAnswer`` for rows that there are not or that are claimed twice, claims that do
+    not fit them.
     """
     found = _both(answer, stage, stage.released, attack, seed)
     guess = None
@@ -148,7 +149,9 @@ def _near(answer: CopiesAnswer, stage: TableStage, released: Table, seed: int) -
         for arm, chosen in zip(arms, drawn, strict=True)
     ]
     far = np.stack([f.distance[:, 0] for f in found])
-    near = far < np.quantile(far[1, np.isin(tried, anyhow)], NEAR)
+    # The larger quantile of the two arms: where the original is nearer, the control's. A quantile
+    # of the control alone would make the control's rate the lower one by luck, too.
+    near = far < np.quantile(far[:, np.isin(tried, anyhow)], NEAR, axis=1).max()
     whom = np.stack([chosen[f.index[:, 0]] for f, chosen in zip(found, drawn, strict=True)])
     at = np.searchsorted(tried, rows)
     return _Met(
