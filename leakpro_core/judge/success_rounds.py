@@ -168,7 +168,7 @@ def _blind_hit(e: Evidence) -> Floats:
 def _points(
     claims: Claims, refereed: Refereed, rng: np.random.Generator
 ) -> Iterator[tuple[str, str, Bools]]:
-    """Yield facet, coverage and the claims of each point; whose hits count, ``paired_units`` knows."""
+    """Yield facet, coverage and claims of each point; whose hits count, ``paired_units`` knows."""
     every = np.ones(len(claims.claim), np.bool_)
     yield "", ALL, every
     yield "", SUREST, surest(claims.claim, rng)
