@@ -40,13 +40,16 @@ CODE = (
 )
 GUESSES = 2000
 FACTOR = 16
+LEFT = ("type_employer", "fnlwgt", "education", "relationship", "capital_gain", "income")
+"""One half of linkability, as core chooses it; the peer is given the same."""
+
 TASKS = ("single-column", "multi-column", "linkability", "inference")
 
 PEER = """
 import json, sys, time, warnings
 import numpy as np, pandas as pd
 warnings.simplefilter("ignore")
-task, folder, guesses = sys.argv[1], sys.argv[2], int(sys.argv[3])
+task, folder, guesses, left = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].split()
 from anonymeter.evaluators import InferenceEvaluator, LinkabilityEvaluator, SinglingOutEvaluator
 original, control, synthetic = (
     pd.read_parquet(f"{folder}/{name}.parquet") for name in ("original", "control", "synthetic")
@@ -64,7 +67,7 @@ if task in ("single-column", "multi-column"):
     rates.append(one.risk().value)
 elif task == "linkability":
     one = LinkabilityEvaluator(
-        original, synthetic, aux_cols=(names[::2], names[1::2]), n_attacks=guesses,
+        original, synthetic, aux_cols=(left, [n for n in names if n not in left]), n_attacks=guesses,
         n_neighbors=1, control=control,
     )
     one.evaluate(n_jobs=1)
@@ -113,7 +116,7 @@ def measured(folder: Path, peer: Path | None) -> dict[str, object]:
                 "excess": round(ours[2], 3),
             }
             if peer is not None:
-                theirs = run([str(peer), "-c", PEER, task, str(made), str(GUESSES)])
+                theirs = run([str(peer), "-c", PEER, task, str(made), str(GUESSES), " ".join(LEFT)])
                 row |= {
                     "peer, CPU seconds": round(theirs[0], 1),
                     "peer / ours": round(theirs[0] / ours[0], 1),
@@ -207,7 +210,7 @@ def prepared(task: str, stage):  # type: ignore[no-untyped-def]
     from leakpro_core.games import attribute_inference, linkability, singling_out
     from leakpro_core.plan import Policy
     from leakpro_core.references import resolve
-    from leakpro_core.tabular.secrets import halves, secrets
+    from leakpro_core.tabular.secrets import secrets
     from leakpro_core.testing.conformance import PlainRun
 
     name = {"inference": "nearest-rows"}.get(task, task)
@@ -224,8 +227,7 @@ def prepared(task: str, stage):  # type: ignore[no-untyped-def]
         return excess(singling_out.referee(answer, stage, None, attack=task))
 
     def linked() -> float:
-        left = halves(stage.original, ())
-        drawn, secret = linkability.challenge(stage, left, 0)
+        drawn, secret = linkability.challenge(stage, LEFT, 0)
         return excess(linkability.referee(attack(drawn, options, quiet), secret, None, attack=task))
 
     def inferred() -> float:

@@ -171,8 +171,8 @@ class Games:
 
     rounds: people of each arm that are attacked, and guesses that singling out may make.
     secrets: columns that are inferred, each from all others; every column where left out.
-    left: columns of one half of linkability, the others are the other half; every second column
-        where left out.
+    left: columns of one half of linkability, the others are the other half; where left out, core
+        halves them so that either half tells about as much.
     auxiliary_share: share of the control's people that the adversary knows as auxiliary rows
         instead, where no auxiliary table is given.
     tolerance: how far off a guessed number still counts, as a share of the range in which the

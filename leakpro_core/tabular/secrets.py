@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leakpro_core.arrays import AnyArray
 from leakpro_core.errors import BadValue, NotApplicable
 from leakpro_core.games.samples import TableStage
 from leakpro_core.tabular.table import Column, Kind, Table
@@ -18,7 +19,10 @@ def known(table: Table) -> list[Column]:
 
 
 def halves(table: Table, left: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of the left half: those of the plan, or every second one.
+    """Return the columns of the left half: those of the plan, or such that both halves tell much.
+
+    Two halves can be linked only if each says who somebody is. By falling entropy of their values
+    in the original, columns go to the half that has less so far.
 
     ``BadValue`` where a half is empty, ``UnknownName`` for a column that is not there;
     ``NotApplicable`` where there are fewer than two columns.
@@ -29,7 +33,7 @@ def halves(table: Table, left: Sequence[str]) -> tuple[str, ...]:
             "linkability", found=f"{len(names)} columns", expected="at least two, one a half"
         )
     if not left:
-        return tuple(names[::2])
+        return _balanced(table, names)
     chosen = [table.columns[table.index(name)] for name in left]
     odd = [column.name for column in chosen if column.kind in UNKNOWN]
     if odd or len(set(left)) >= len(names):
@@ -39,6 +43,25 @@ def halves(table: Table, left: Sequence[str]) -> tuple[str, ...]:
             expected="some of the columns, and not all",
         )
     return tuple(dict.fromkeys(left))
+
+
+def _balanced(table: Table, names: Sequence[str]) -> tuple[str, ...]:
+    told = {name: _entropy(table.values[table.index(name)]) for name in names}
+    sides: tuple[list[str], list[str]] = ([], [])
+    weight = [0.0, 0.0]
+    for name in sorted(names, key=lambda name: (-told[name], names.index(name))):
+        side = int(weight[1] < weight[0])
+        sides[side].append(name)
+        weight[side] += told[name]
+    if not sides[1]:  # nothing tells anything: any two halves are as good
+        return tuple(names[::2])
+    return tuple(name for name in names if name in sides[0])
+
+
+def _entropy(values: AnyArray) -> float:
+    count = np.unique(values, return_counts=True)[1]
+    share = count / max(1, len(values))
+    return float(-(share * np.log2(share)).sum())
 
 
 def secrets(stage: TableStage, wanted: Sequence[str]) -> tuple[str, ...]:
