@@ -2,8 +2,9 @@
 
 The distance is the mean over the columns compared (Gower 1971): numbers and times
 ``|a - b| / range``, codes 0 where equal and else 1, missing against missing 0 and against a value
-1. Identifiers are never compared. Inside, numbers are whole: sums do not depend on the order of
-the columns, so that equal distances tie exactly, and only rows that are equal are at distance 0.
+1. Identifiers are never compared. Inside, a range is cut into millions of steps and distances are
+whole: sums do not depend on the order of the columns, so that equal distances tie exactly, and only
+rows that are equal are at distance 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -145,9 +146,10 @@ def _finite(table: Table, name: str) -> Floats:
 def _placed(values: Floats, steps: int) -> Steps:
     """Return int32, the step of each of sorted distinct values: 0 to ``steps``, no two alike.
 
-    Whole numbers of a moderate range lie evenly, so that 1 below and 1 above are equally far. Where
-    values lie closer than a step, they are moved on to the next free one; only where there are
-    more of them than steps may two share one.
+    Whole numbers of a moderate range lie evenly, so that 1 below and 1 above are equally far; their
+    range may be short of ``steps`` by one part in ``sqrt(steps)``. Where values lie closer than a
+    step, they are moved on to the next free one; only where there are more of them than steps may
+    two share one.
     """
     n = len(values)
     if n < 2:
@@ -215,7 +217,10 @@ def nearest_distance(
     columns: Sequence[str] | None = None,
     exclude_same_row: bool = False,
 ) -> Floats:
-    """Return float64 ``[n]``, the distance to the nearest row of ``base``; as ``nearest``."""
+    """Return float64 ``[n]``, the distance to the nearest row of ``base``; as ``nearest``.
+
+    Infinity where there is none.
+    """
     blocks = _paired(queries, base, columns)
     lowest = np.full(len(queries), FAR, np.int32)
     for start in range(0, len(queries), QUERIES):
@@ -225,6 +230,7 @@ def nearest_distance(
                 _leave_out(far, np.arange(rows.start, rows.stop) - at)
             np.minimum(lowest[rows], far.min(axis=1), out=lowest[rows])
     distance: Floats = lowest.astype(np.float64) * blocks.unit
+    distance[lowest == FAR] = np.inf
     return distance
 
 
