@@ -34,9 +34,10 @@ def column(
     """Return the column and its values in each table, as ``Table.values`` holds them.
 
     raw: what each table holds, by role; "original" decides whether the values name rows.
-    stated: its kind, checked; where None it is inferred over all tables together. Numbers are
-    float64; where a table holds them in a narrower floating type they are rounded to it in all
-    tables, so that equal values stay equal.
+    stated: its kind, checked; where None it is inferred over all tables together.
+
+    Numbers are float64, so integers beyond 2^53 are rounded. Where a table holds a narrower
+    floating type, all tables are rounded to it, so that equal values stay equal.
 
     Raises BadArray (types that do not go together) or BadRecord (a value), naming column, table
     and row.
@@ -80,8 +81,7 @@ def _kind(name: str, read: Sequence[Part]) -> Kind:
         return _kind_of_mixed(name, read)
     if all(_truth_of_text(p, digits=False) is not None for p in _texts(read)):
         return Kind.BOOLEAN
-    everything = pc.unique(pa.concat_arrays([p.distinct for p in _texts(read)]))
-    if any(instants.of_text(everything, times=times) is not None for times in (False, True)):
+    if _all_instants(read, times=False) or _all_instants(read, times=True):
         return Kind.DATETIME
     return _identifier(name, read) or _kind_of_text(name, read)
 
@@ -97,7 +97,7 @@ def _kind_of_mixed(name: str, read: Sequence[Part]) -> Kind:
     named = _identifier(name, read)
     if named is not None:
         return named
-    different = len(_levels([texts for _, texts in _written(read)]))
+    different = len(_different(_written(read)))
     if different > MANY:
         for part, each in zip(_texts(read), numbers, strict=True):
             parts.refuse_first(
@@ -112,7 +112,7 @@ def _kind_of_mixed(name: str, read: Sequence[Part]) -> Kind:
 
 def _kind_of_text(name: str, read: Sequence[Part]) -> Kind:
     written = _written(read)
-    levels = _levels([texts for _, texts in written])
+    levels = _different(written)
     count = sum(int((codes >= 0).sum()) for codes, _ in written)
     many, text_only = len(levels) > MANY, _held(read) == {Holds.TEXT}
     if many and text_only and all(parts.are_numbers(p).all() for p in _texts(read)):
@@ -203,14 +203,13 @@ def _datetime(name: str, read: Sequence[Part]) -> tuple[Column, list[AnyArray]]:
             raise _not_as_stated(part, "dates or times")
     if {Holds.DATES, Holds.TIMES} <= holds:
         raise _clash(name, read)
-    what = Holds.TIMES if Holds.TIMES in holds or _all_times(read) else Holds.DATES
+    times = Holds.TIMES in holds or (holds == {Holds.TEXT} and _all_instants(read, times=True))
+    what = Holds.TIMES if times else Holds.DATES
     return Column(name=name, kind=Kind.DATETIME), [parts.moments(part, what) for part in read]
 
 
-def _all_times(read: Sequence[Part]) -> bool:
-    if _held(read) != {Holds.TEXT}:
-        return False
-    return all(instants.of_text(p.distinct, times=True) is not None for p in _texts(read))
+def _all_instants(read: Sequence[Part], *, times: bool) -> bool:
+    return all(instants.of_text(p.distinct, times=times) is not None for p in _texts(read))
 
 
 def _boolean(name: str, read: Sequence[Part]) -> tuple[Column, list[AnyArray]]:
@@ -271,13 +270,13 @@ def _not_as_stated(part: Part, expected: str) -> LeakProError:
 
 def _coded(name: str, read: Sequence[Part], kind: Kind) -> tuple[Column, list[AnyArray]]:
     written = _written(read)
-    levels = _levels([texts for _, texts in written])
-    values: list[AnyArray] = []
-    for codes, texts in written:
-        number = pc.index_in(texts, value_set=levels).fill_null(-1)
-        lookup = number.to_numpy(zero_copy_only=False).astype(np.int64)
-        values.append(np.append(lookup, -1)[codes])
-    return Column(name=name, kind=kind, levels=tuple(levels.to_pylist())), values
+    numbers, levels = parts.encoded(pa.concat_arrays([texts for _, texts in written]))
+    order = pc.sort_indices(levels)  # by code point
+    ranks = np.full(len(levels) + 1, -1)
+    ranks[np.asarray(order)] = np.arange(len(levels))
+    each = np.split(ranks[numbers], np.cumsum([len(texts) for _, texts in written])[:-1])
+    values = [np.append(known, -1)[codes] for known, (codes, _) in zip(each, written, strict=True)]
+    return Column(name=name, kind=kind, levels=tuple(levels.take(order).to_pylist())), list(values)
 
 
 def _written(read: Sequence[Part]) -> list[tuple[Ints, pa.Array]]:
@@ -285,7 +284,6 @@ def _written(read: Sequence[Part]) -> list[tuple[Ints, pa.Array]]:
     return [parts.written(part, holds) for part in read]
 
 
-def _levels(texts: Sequence[pa.Array]) -> pa.Array:
-    """Return all texts once, sorted by code point."""
-    known = pc.drop_null(pc.unique(pa.concat_arrays(texts)))
-    return known.take(pc.sort_indices(known))
+def _different(written: Sequence[tuple[Ints, pa.Array]]) -> pa.Array:
+    """Return all texts once."""
+    return pc.drop_null(pc.unique(pa.concat_arrays([texts for _, texts in written])))

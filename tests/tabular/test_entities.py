@@ -46,7 +46,7 @@ def test_every_row_is_there_once(data: st.DataObject) -> None:
     children = data.draw(st.lists(st.sampled_from(parents), max_size=8))
     expected = []
     for age, key in enumerate(parents):
-        own = [f"v{i}" for i, owner in enumerate(children) if owner == key]
+        own: list[str | None] = [f"v{i}" for i, owner in enumerate(children) if owner == key]
         expected += [(key, age, visit) for visit in own or [None]]
     assert expected == rows(linked(parents, pa.array(children, pa.int64())))
 
