@@ -30,8 +30,8 @@ def success_p(samples: Sequence[SuccessSample], seed: int) -> Floats:
         chance[paired] = sign_flip_p(blocks, spawn(seed, "flips"))
     if others:
         chance[others] = _people_p([_compared(samples[i]) for i in others], spawn(seed, "arms"))
-    kinds = int(bool(paired)) + int(bool(others))
-    return np.minimum(1.0, kinds * chance)
+    both = bool(paired) and bool(others)
+    return np.minimum(1.0, 2.0 * chance) if both else chance
 
 
 def _compared(sample: SuccessSample) -> list[Units]:
