@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from leakpro_sdv import library
-from leakpro_sdv.fitting import fit, in_order
+from leakpro_sdv.fitting import fit
 from leakpro_sdv.frames import layout_of
+from leakpro_sdv.sampling import in_order
 from leakpro_sdv.trainer import GeneratorOptions, Generators, train
 from synthesized import adult, mixed, needs_sdv
 

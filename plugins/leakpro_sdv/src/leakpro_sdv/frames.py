@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 KEY = "key"
 """Whose row it is, or which row: a column of frames beside those of the table."""
 
-_UNMODELLED = (Kind.IDENTIFIER, Kind.TEXT)
+UNMODELLED = (Kind.IDENTIFIER, Kind.TEXT)
+"""Kinds that no synthesizer learns."""
+
 _YEARS = (-9.2e9, 9.2e9)
 """Seconds since 1970 that pandas' nanoseconds reach: the years 1678 to 2261."""
 
@@ -73,7 +75,7 @@ def layout_of(table: Table) -> Layout:
     modelled = tuple(
         j
         for j, (column, values) in enumerate(zip(table.columns, table.values, strict=True))
-        if column.kind not in _UNMODELLED and not missing(column, values).all()
+        if column.kind not in UNMODELLED and not missing(column, values).all()
     )
     if not modelled:
         raise BadValue(

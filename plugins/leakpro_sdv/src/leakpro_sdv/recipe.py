@@ -23,30 +23,37 @@ _GPU = ("enable_gpu", "cuda")
 class GeneratorOptions:
     """``[shadows]`` with ``trainer = "sdv"``.
 
-    synthesizer: of SDV; PAR takes the rows of a person as a sequence.
-    epochs, batch_size: of training, SDV's own unless given; the copula has neither, PAR no batches.
+    synthesizer: of SDV; PAR takes the rows of a person as a sequence, HMA as a parent's children.
+    epochs, batch_size: of training, SDV's own unless given; copulas have neither, PAR no batches.
     sequence_index: for PAR, the column that orders a sequence; None: the order of the rows.
     context_columns: for PAR, columns that do not vary within a sequence.
+    child_columns: for HMA, the columns of the children in the joined table; the others are their
+    parents'.
     parameters: further arguments of the synthesizer's constructor, such as ``pac = 5`` or
     ``numerical_distributions = { age = "gamma" }``. It runs on the CPU unless ``enable_gpu``
     (PAR: ``cuda``) is set here: rows of the same seed are then the same.
     """
 
-    synthesizer: Literal["GaussianCopula", "CTGAN", "TVAE", "PAR"] = "GaussianCopula"
+    synthesizer: Literal["GaussianCopula", "CTGAN", "TVAE", "PAR", "HMA"] = "GaussianCopula"
     epochs: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     batch_size: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     sequence_index: str | None = None
     context_columns: tuple[str, ...] = ()
+    child_columns: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         name = self.synthesizer
-        if self.epochs is not None and name == "GaussianCopula":
-            raise ValueError("no epochs: a Gaussian copula is fitted in closed form")
+        if self.epochs is not None and name in ("GaussianCopula", "HMA"):
+            raise ValueError(f"no epochs: {name} is fitted in closed form")
         if self.batch_size is not None and name not in ("CTGAN", "TVAE"):
             raise ValueError(f"no batch_size: {name} is not fitted in batches")
         if name != "PAR" and (self.sequence_index is not None or self.context_columns):
             raise ValueError(f"no sequence_index or context_columns: {name} has no sequences")
+        if name != "HMA" and self.child_columns:
+            raise ValueError(f"no child_columns: {name} models one table")
+        if name == "HMA" and self.parameters:
+            raise ValueError("no parameters: HMA takes none")
         pac = self.parameters.get("pac", 10)
         # CTGAN asserts both, without a word.
         if name == "CTGAN" and isinstance(pac, int) and (self.batch_size or 500) % pac:

@@ -1,19 +1,23 @@
-"""Two tables, the rows of one belonging to rows of the other, by SDV's hierarchical synthesizer."""
+"""Two tables, the rows of one belonging to rows of the other, by SDV's hierarchical synthesizer.
 
-from collections.abc import Mapping
+They come and go as one wide table (``leakpro_core.tabular.entities.joined``): a row per child,
+beside it the columns of its parent, who is the subject.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from leakpro_core.arrays import Ints
-from leakpro_core.errors import BadRecord
+from leakpro_core.errors import BadRecord, BadValue
 from leakpro_core.seeds import spawn
-from leakpro_core.tabular.table import Table
-from leakpro_sdv.fitting import failed, reseed
-from leakpro_sdv.frames import KEY, Layout, layout_of, metadata
-from leakpro_sdv.library import because, check_installed, quiet, seeded
-from leakpro_sdv.recipe import synthesizer_class
+from leakpro_core.tabular.table import Column, Table
+from leakpro_sdv.frames import KEY, Layout, layout_of, metadata, missing
+from leakpro_sdv.library import because, quiet, seeded
+from leakpro_sdv.recipe import GeneratorOptions, synthesizer_class
+from leakpro_sdv.sampling import failed, reseed, until
 
 PARENT, CHILD, OWNER = "parent", "child", "owner"
 """Names of both tables, and of the children's column that holds their parent's key."""
@@ -21,38 +25,46 @@ PARENT, CHILD, OWNER = "parent", "child", "owner"
 
 @frozen(kw_only=True)
 class Related:
-    """A fitted hierarchical synthesizer."""
+    """A fitted hierarchical synthesizer.
+
+    columns: of the wide table; length: rows of it per parent, on average.
+    """
 
     synthesizer: Any = field(repr=False)
+    columns: tuple[Column, ...] = field(repr=False)
     parent: Layout = field(repr=False)
     child: Layout = field(repr=False)
+    length: float
     what: str
 
-    def sample(self, parents: int, seed: int) -> tuple[Table, Table]:
-        """Return ``parents`` rows of the parent table and the children that they have.
-
-        subjects: the number of the parent, in both. The same seed gives the same rows.
-        """
+    def sample(self, rows: int, seed: int, threads: int = 1) -> Table:
+        """Return rows of the wide table, as ``fitting.Generator`` says."""
         try:
-            with seeded(spawn(seed, "sample")), quiet():
+            with seeded(spawn(seed, "sample"), threads):
                 reseed(self.synthesizer, spawn(seed, "sample"))
-                sampled = self.synthesizer.sample(num_rows=parents, main_table_name=PARENT)
+                table = until(rows, self.length, self._families)
         except Exception as error:
             raise failed(self.what, "sampled", because(error)) from error
+        if table is None:
+            raise failed(self.what, "sampled", "no parents")
+        return table
+
+    def _families(self, count: int) -> Table:
+        with quiet():
+            sampled = self.synthesizer.sample(num_rows=count, main_table_name=PARENT)
         parent, child = sampled[PARENT], sampled[CHILD]
-        return (
+        return joined(
+            self.columns,
             self.parent.table(parent, np.arange(len(parent))),
-            self.child.table(child, _numbers(parent[KEY], child[OWNER])),
+            self.child.table(child, _positions(parent[KEY], child[OWNER])),
         )
 
 
-def fit_related(parent: Table, child: Table, seed: int, *, what: str) -> Related:
-    """Return SDV's HMA synthesizer fitted on two tables whose subjects say what belongs together.
-
-    Every parent is a subject of its own, and every child's subject is a parent's: ``BadRecord``.
-    """
-    check_installed()
-    check_related(parent, child)
+def fit_related(
+    options: GeneratorOptions, table: Table, seed: int, *, at: str, what: str, threads: int
+) -> Related:
+    """Return SDV's HMA synthesizer fitted on the two tables that a wide one was joined from."""
+    parent, child = apart(table, options.child_columns, at)
     layouts = {PARENT: layout_of(parent), CHILD: layout_of(child)}
     described = metadata(
         {
@@ -73,39 +85,81 @@ def fit_related(parent: Table, child: Table, seed: int, *, what: str) -> Related
         CHILD: layouts[CHILD].frame(child).assign(**{OWNER: np.array(child.subjects)}),
     }
     try:
-        with seeded(spawn(seed, "fit")), quiet():
+        with seeded(spawn(seed, "fit"), threads), quiet():
             synthesizer = synthesizer_class("HMA")(described, verbose=False)
             synthesizer.fit(frames)
     except Exception as error:
         raise failed(what, "fitted", because(error)) from error
-    return Related(synthesizer=synthesizer, parent=layouts[PARENT], child=layouts[CHILD], what=what)
+    return Related(
+        synthesizer=synthesizer,
+        columns=table.columns,
+        parent=layouts[PARENT],
+        child=layouts[CHILD],
+        length=len(table) / len(parent),
+        what=what,
+    )
 
 
-def check_related(parent: Table, child: Table) -> None:
-    """Check that parents are distinct subjects and that every child belongs to one."""
-    keys, counts = np.unique(parent.subjects, return_counts=True)
-    if (counts > 1).any():
-        raise BadRecord(
-            "parent table",
-            found=f"{int(counts.max())} rows with the same key",
-            expected="a key of its own for every row",
+def apart(table: Table, child_columns: Sequence[str], at: str) -> tuple[Table, Table]:
+    """Return the parents, each once, and the children of a wide table.
+
+    A row whose child's columns are all missing is a parent without children. ``BadRecord`` where
+    the columns of a parent differ between its rows, ``BadValue`` where a side has no columns.
+    """
+    theirs = [table.index(name) for name in child_columns]
+    ours = [j for j in range(len(table.columns)) if j not in theirs]
+    if not theirs or not ours:
+        raise BadValue(
+            f"{at} child_columns",
+            found="all columns" if theirs else "no column",
+            expected="the columns of the children, beside others of their parents",
         )
-    orphans = np.flatnonzero(~np.isin(child.subjects, keys))
-    if orphans.size:
-        raise BadRecord(
-            f"row {orphans[0]} of the child table",
-            found="a key that no row of the parent table has",
-            expected="the key of a parent",
-        )
+    _, first, whose = np.unique(table.subjects, return_index=True, return_inverse=True)
+    for j in ours:
+        values = np.nan_to_num(table.values[j], nan=np.inf)
+        odd = np.flatnonzero(values != values[first][whose])
+        if odd.size:
+            raise BadRecord(
+                f"column {table.columns[j].name!r}, row {odd[0]}",
+                found="another value than in the first row of the same subject",
+                expected="the columns of a parent to be the same in all its rows",
+                fix=f"Name it in {at} child_columns.",
+            )
+    there = np.zeros(len(table), np.bool_)
+    for j in theirs:
+        there |= ~missing(table.columns[j], table.values[j])
+    names = table.names
+    parents = table.rows(first).only([names[j] for j in ours])
+    return parents, table.rows(there).only([names[j] for j in theirs])
+
+
+def joined(columns: tuple[Column, ...], parent: Table, child: Table) -> Table:
+    """Return the wide table of both: the inverse of ``apart``, in the order of the parents.
+
+    parent: subject i is row i; child: subjects are those numbers.
+    """
+    barren = np.setdiff1d(np.arange(len(parent)), child.subjects)
+    owners = np.concatenate([child.subjects, barren])
+    order = np.argsort(owners, kind="stable")
+    whose = owners[order]
+    values = []
+    for column in columns:
+        if column.name in parent.names:
+            values.append(parent.values[parent.index(column.name)][whose])
+            continue
+        own = child.values[child.index(column.name)]
+        none = np.full(len(barren), np.nan if column.measured else -1, own.dtype)
+        values.append(np.concatenate([own, none])[order])
+    return evolve(parent, columns=columns, values=tuple(values), subjects=whose)
 
 
 def _keyed(layout: Layout, key: str) -> Mapping[str, Mapping[str, str]]:
     return {**layout.described(), key: {"sdtype": "id"}}
 
 
-def _numbers(keys: Any, owners: Any) -> Ints:
+def _positions(keys: Any, owners: Any) -> Ints:
     """Return the positions in ``keys`` of each of ``owners``."""
-    keys, owners = keys.to_numpy(), owners.to_numpy()
-    order = np.argsort(keys)
-    numbers: Ints = order[np.searchsorted(keys, owners, sorter=order)].astype(np.int64)
-    return numbers
+    known, wanted = keys.to_numpy(), owners.to_numpy()
+    order = np.argsort(known)
+    found: Ints = order[np.searchsorted(known, wanted, sorter=order)].astype(np.int64)
+    return found

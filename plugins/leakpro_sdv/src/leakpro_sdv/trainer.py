@@ -21,7 +21,8 @@ class Generators:
     """A cohort of generators: what is kept of them is the rows that they released.
 
     released: float64 ``[models, rows, columns]``, as ``Table.matrix``; owners: int64
-    ``[models, rows]``, whose row it is within the release: the row's number, or the sequence's.
+    ``[models, rows]``, whose row it is within the release: the number of the row, or of the
+    sequence or parent.
     """
 
     released: Floats = array(np.float64)
