@@ -77,6 +77,44 @@ def test_only_all_is_100_percent_and_only_none_is_0_percent(value: float, n: int
     assert (value == 0) == (text == "0%")
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "n", "expected"),
+    [
+        (0.0312, 0.0449, 2000, "+3.1 to +4.5"),
+        (-0.0312, 0.0449, 2000, "\u22123.2 to +4.5"),
+        (-0.0449, -0.0312, 2000, "\u22124.5 to \u22123.1"),
+        (0.0, 0.00449, 2000, "0 to +0.5"),
+        (-0.004, 0.003, 41, "\u22121 to +1"),
+        (0.25, 0.25, 2000, "+25"),
+        (-2.0, 1.0, 2000, "\u2212200 to +100"),  # R has no lower end
+        (float("nan"), 1.0, 10, fmt.UNKNOWN),
+    ],
+)
+def test_differences_have_their_sign_and_are_rounded_outwards(
+    low: float, high: float, n: int, expected: str
+) -> None:
+    assert expected == fmt.points_range(low, high, n)
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3), COUNTS)
+def test_the_printed_interval_of_a_difference_contains_it(a: float, b: float, n: int) -> None:
+    low, high = sorted((a, b))
+    assume(low < high)
+    printed = fmt.points_range(low, high, n).replace(fmt.MINUS, "-").split(" to ")
+    first, second = (Decimal(text) / 100 for text in printed)
+    assert first <= Decimal(low) + Decimal("1e-11")
+    assert second >= Decimal(high) - Decimal("1e-11")
+
+
+def test_upper_bounds_of_differences_are_rounded_up_and_keep_a_minus_only() -> None:
+    assert [fmt.points_upper(v, 2000) for v in (0.0312, -0.0312, 0.0, -1e-9)] == [
+        "3.2",
+        "\u22123.1",
+        "0",
+        "0",
+    ]
+
+
 def test_declared_levels_are_exact() -> None:
     assert [fmt.level(v) for v in (0.001, 0.01, 0.1, 0.5, 0.00025)] == [
         "0.1%",

@@ -1,18 +1,18 @@
 """The charts. Each takes records of the report and returns an SVG; none computes a rate."""
 
 from collections.abc import Sequence
-from math import ceil, floor, log10
+from math import floor, log10
 
 from attrs import frozen
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from leakpro_core.records import Estimate
 from leakpro_core.report import Curve, Histogram, Point, StrengthPoint
 from leakpro_html import formatting
+from leakpro_html.scales import share_axis, steps
 from leakpro_html.svg import (
     CONTROL,
     GRID,
@@ -71,7 +71,7 @@ def overview(name: str, rows: Sequence[Row], fpr: float, tolerated: float) -> Ch
     )
     for position, row in enumerate(rows):
         _forest_row(axes, position, row, right)
-    _share_axis(axes.xaxis, right)
+    share_axis(axes.xaxis, right)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     heading = f"Members flagged at FPR {formatting.level(fpr)}"
@@ -237,8 +237,8 @@ def histogram(name: str, label: str, shares: Histogram) -> Chart:
     top = 1.05 * max([*shares.control, *shares.exposed, 1e-9])
     axes.set_xlim(shares.edges[0], shares.edges[-1])
     axes.set_ylim(0, top)
-    _share_axis(axes.yaxis, top)
-    axes.xaxis.set_major_locator(FixedLocator(_steps(shares.edges[0], shares.edges[-1])))
+    share_axis(axes.yaxis, top)
+    axes.xaxis.set_major_locator(FixedLocator(steps(shares.edges[0], shares.edges[-1])))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.4g}"))
     ranked = shares.scale == "rank"
     axes.set_xlabel("Rank of the claim" if ranked else "Claim (higher: surer of a member)")
@@ -269,7 +269,7 @@ def strength(name: str, label: str, curve: Sequence[StrengthPoint], rising: bool
     top = 1.08 * max([fpr, *(p.tpr.high for p in curve)])
     axes.set_ylim(0, top)
     axes.set_xlim(-0.4, len(curve) - 0.6)
-    _share_axis(axes.yaxis, top)
+    share_axis(axes.yaxis, top)
     axes.xaxis.set_major_locator(FixedLocator(list(places)))
     axes.set_xticklabels([formatting.count(p.shadows) for p in curve])
     axes.set_xlabel("Shadow models")
@@ -315,21 +315,3 @@ def _log_axis(axes: Axes, least: float) -> None:
         axis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-
-
-def _share_axis(axis: Axis, top: float) -> None:
-    axis.set_major_locator(FixedLocator(_steps(0.0, top)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.3g}%"))
-
-
-def _steps(low: float, high: float) -> list[float]:
-    """Round ticks from low to high, four to six of them."""
-    span = high - low
-    if span <= 0:
-        return [low]
-    raw = span / 4
-    scale = 10.0 ** floor(log10(raw))
-    step = next(scale * m for m in (1, 2, 2.5, 5, 10) if scale * m >= raw * 0.999)
-    first = ceil(low / step - 1e-9)
-    return [step * i for i in range(first, floor(high / step + 1e-9) + 1)]

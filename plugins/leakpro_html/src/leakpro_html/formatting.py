@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from math import isfinite
 
 UNKNOWN = "not estimable"
+MINUS = "\u2212"
 _SIGNIFICANT = 2
 _DASH = "\u2013"  # en dash: from, to
 
@@ -42,6 +43,25 @@ def upper(value: float, n: int) -> str:
     if not isfinite(value):
         return UNKNOWN
     return f"{_plain(_percent(value, n, ROUND_CEILING))}%"
+
+
+def points(value: float, n: int) -> str:
+    """Return a difference of shares of n in percentage points, with its sign: ``+1.2``."""
+    return _signed(value, n, ROUND_HALF_EVEN)
+
+
+def points_range(low: float, high: float, n: int) -> str:
+    """Return an interval of a difference, rounded outwards: ``−0.4 to +1.2``."""
+    if not (isfinite(low) and isfinite(high)):
+        return UNKNOWN
+    if low == high:
+        return points(low, n)
+    return f"{_signed(low, n, ROUND_FLOOR)} to {_signed(high, n, ROUND_CEILING)}"
+
+
+def points_upper(value: float, n: int) -> str:
+    """Return an upper bound of a difference, rounded up, without a plus sign: ``1.2``."""
+    return _signed(value, n, ROUND_CEILING).removeprefix("+")
 
 
 def level(value: float) -> str:
@@ -102,7 +122,7 @@ def score(value: float | None) -> str:
     """Return a threshold: a score of the attack, not an estimate."""
     if value is None or not isfinite(value):
         return "none"
-    return f"{value:.4g}".replace("-", "\u2212")
+    return f"{value:.4g}".replace("-", MINUS)
 
 
 def probability(value: float | None) -> str:
@@ -151,6 +171,17 @@ def _decimal(value: float) -> Decimal:
 def _percent(value: float, n: int, rounding: str) -> Decimal:
     percent = _decimal(min(max(value, 0.0), 1.0)) * 100
     return percent.quantize(Decimal(1).scaleb(_place(value, n)), rounding=rounding)
+
+
+def _signed(value: float, n: int, rounding: str) -> str:
+    """Return a difference in points; never clipped, since control may be the higher one."""
+    if not isfinite(value):
+        return UNKNOWN
+    place = Decimal(1).scaleb(_place(abs(value), n))
+    rounded = (_decimal(value) * 100).quantize(place, rounding=rounding)
+    if rounded == 0:
+        return "0"
+    return f"{'+' if rounded > 0 else MINUS}{_plain(abs(rounded))}"
 
 
 def _unit(value: float, n: int, rounding: str) -> str:

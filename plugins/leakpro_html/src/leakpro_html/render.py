@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from leakpro_core.report import RiskReport, from_json, to_json
-from leakpro_html import formatting, view, words
+from leakpro_html import formatting, success, table_words, view, words
 
 
 def render(report: RiskReport, folder: Path, options: object) -> tuple[Path, ...]:
@@ -35,7 +35,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(fmt=formatting, words=words, priors=view.PRIORS)
+    environment.globals.update(
+        fmt=formatting,
+        words=words,
+        priors=view.PRIORS,
+        shown=success.SHOWN,
+        named=view.NAMED,
+        told=table_words.game,
+    )
     return environment
 
 

@@ -9,16 +9,15 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from leakpro_core.report import (
-    LEAKS,
     AttackResult,
     Card,
-    Exclusion,
-    Finding,
     Point,
     RiskReport,
     Word,
 )
-from leakpro_html import charts, words
+from leakpro_html import charts, success, table_words, words
+from leakpro_html.findings import FindingView
+from leakpro_html.findings import arrange as arrange_finding
 from leakpro_html.svg import style
 
 PRIORS = (
@@ -26,6 +25,9 @@ PRIORS = (
     (0.1, "every tenth person is"),
     (0.01, "one in a hundred is"),
 )
+NAMED = 40
+"""So many columns of one kind are named."""
+
 _ROWS_PER_CHART = 12  # half a printed page, a screen of a phone
 
 
@@ -53,25 +55,11 @@ class AttackView:
 
 
 @frozen(kw_only=True)
-class FindingView:
-    """A finding, and which of its figures may stand beside its word.
-
-    points: flagging points of the best attack, where a leak was found; bounds: what could still
-    be flagged, where none was; conclusive: whether figures may be read at all.
-    """
-
-    finding: Finding
-    tone: str
-    conclusive: bool
-    points: tuple[Point, ...]
-    bounds: tuple[Exclusion, ...]
-
-
-@frozen(kw_only=True)
 class AdversaryView:
     """An adversary with everything that was found for it.
 
     unresolved: declared FPRs at which none of its attacks has an operating point.
+    attacks: those of detection games; successes: finished ones of success games.
     """
 
     anchor: str
@@ -80,7 +68,27 @@ class AdversaryView:
     overview: tuple[charts.Chart, ...]
     unresolved: tuple[float, ...]
     attacks: tuple[AttackView, ...]
+    successes: tuple[success.SuccessView, ...]
     unfinished: tuple[AttackResult, ...]
+
+
+@frozen(kw_only=True)
+class GameSide:
+    """What one adversary did in one success game."""
+
+    adversary: AdversaryView
+    findings: tuple[FindingView, ...]
+    overview: tuple[charts.Chart, ...]
+    attacks: tuple[success.SuccessView, ...]
+
+
+@frozen(kw_only=True)
+class GameView:
+    """A section of the page: a success game, adversary by adversary."""
+
+    anchor: str
+    told: table_words.GameWords
+    sides: tuple[GameSide, ...]
 
 
 @frozen(kw_only=True)
@@ -88,7 +96,10 @@ class Page:
     """A report arranged for the template.
 
     sides: "realistic" and "worst case", in this order; exact: whether some rate was counted over
-    all members, and so has no interval.
+    all members, and so has no interval. games: success games that were played; tables: whether
+    a table or a generator was audited; detection: whether detection games are spoken of, which
+    they are not where every attack plays a success game; kinds: columns of a table by what they
+    hold.
     """
 
     report: RiskReport
@@ -96,6 +107,12 @@ class Page:
     adversaries: tuple[AdversaryView, ...]
     unfinished: tuple[AttackResult, ...]
     exact: bool
+    games: tuple[GameView, ...]
+    tables: bool
+    detection: bool
+    kinds: tuple[tuple[str, tuple[str, ...]], ...]
+    sampling: str
+    glossary: tuple[tuple[str, str], ...]
     meanings: tuple[tuple[Word, str], ...]
 
 
@@ -105,7 +122,11 @@ def arrange(report: RiskReport) -> Page:
         adversaries = tuple(
             _adversary(report, number, card) for number, card in enumerate(report.adversaries, 1)
         )
+    tables = report.target.kind in table_words.KINDS
+    played = bool(report.attacks) and all(success.plays(a) for a in report.attacks)
     clear, strong = (f"{value:g}" for value in report.policy.words)
+    meaning = words.MEANING | (table_words.MEANING if tables else {})
+    sampling = table_words.SAMPLING if tables else words.SAMPLING
     return Page(
         report=report,
         sides=tuple(
@@ -115,21 +136,69 @@ def arrange(report: RiskReport) -> Page:
         adversaries=adversaries,
         unfinished=tuple(a for view in adversaries for a in view.unfinished),
         exact=any(p.tpr.low == p.tpr.high for a in report.attacks for p in a.points),
+        games=tuple(_games(adversaries, report)),
+        tables=tables,
+        detection=not played,
+        kinds=_kinds(report),
+        sampling=sampling.get(report.data.sampling, report.data.sampling),
+        glossary=_glossary(tables),
         meanings=tuple(
-            (word, text.format(clear=clear, strong=strong)) for word, text in words.MEANING.items()
+            (word, text.format(clear=clear, strong=strong)) for word, text in meaning.items()
         ),
+    )
+
+
+def _kinds(report: RiskReport) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    kinds = dict.fromkeys(kind for _, kind in report.data.columns)
+    return tuple((k, tuple(name for name, kind in report.data.columns if kind == k)) for k in kinds)
+
+
+def _glossary(tables: bool) -> tuple[tuple[str, str], ...]:
+    if not tables:
+        return words.GLOSSARY
+    terms = words.GLOSSARY
+    told = tuple((term, table_words.MEMBERSHIP_GLOSSARY.get(term, text)) for term, text in terms)
+    return (*table_words.GLOSSARY, *told)
+
+
+def _games(adversaries: tuple[AdversaryView, ...], report: RiskReport) -> Iterable[GameView]:
+    """Yield the success games of which an attack was to run or a finding speaks."""
+    played = [a.game for a in report.attacks if success.plays(a)]
+    named = [f.family for f in report.findings if f.family in table_words.GAMES]
+    for number, name in enumerate(dict.fromkeys(played + named), 1):
+        with style():
+            sides = tuple(
+                _side(view, name, f"game-{number}-{position}")
+                for position, view in enumerate(adversaries, 1)
+            )
+        yield GameView(
+            anchor=f"game-{number}",
+            told=table_words.game(name),
+            sides=tuple(s for s in sides if s.attacks or s.findings),
+        )
+
+
+def _side(view: AdversaryView, name: str, anchor: str) -> GameSide:
+    attacks = tuple(a for a in view.successes if a.result.game == name)
+    title = table_words.game(name).title
+    return GameSide(
+        adversary=view,
+        findings=tuple(f for f in view.findings if f.finding.family == name),
+        overview=success.overview(anchor, title, [a.result for a in attacks]),
+        attacks=attacks,
     )
 
 
 def _adversary(report: RiskReport, number: int, card: Card) -> AdversaryView:
     attacks = [a for a in report.attacks if a.adversary == card.name]
-    finished = [a for a in attacks if a.status == "finished"]
+    done = [a for a in attacks if a.status == "finished"]
+    finished = [a for a in done if not success.plays(a)]
     resolved = {p.level for a in finished for p in a.points if p.kind == "fpr"}
     return AdversaryView(
         anchor=f"adversary-{number}",
         card=card,
         findings=tuple(
-            _finding(finding, finished)
+            arrange_finding(finding, done)
             for finding in report.findings
             if finding.adversary == card.name
         ),
@@ -139,21 +208,11 @@ def _adversary(report: RiskReport, number: int, card: Card) -> AdversaryView:
             _attack(attack, f"attack-{number}-{position}")
             for position, attack in enumerate(finished, 1)
         ),
+        successes=tuple(
+            success.arrange(attack, f"success-{number}-{position}")
+            for position, attack in enumerate((a for a in done if success.plays(a)), 1)
+        ),
         unfinished=tuple(a for a in attacks if a.status != "finished"),
-    )
-
-
-def _finding(finding: Finding, attacks: list[AttackResult]) -> FindingView:
-    leak = finding.word in LEAKS
-    conclusive = finding.word not in (Word.INVALID, Word.NOT_TESTED)
-    # The operating points of the report are those of all candidates, not of a tenth of them.
-    best = [a for a in attacks if a.label == finding.best and finding.family == "membership"]
-    return FindingView(
-        finding=finding,
-        tone=words.TONE[finding.word],
-        conclusive=conclusive,
-        points=tuple(p for a in best for p in a.points if p.kind == "fpr") if leak else (),
-        bounds=finding.exclusion if conclusive and not leak else (),
     )
 
 
@@ -187,6 +246,7 @@ def _attack(attack: AttackResult, anchor: str) -> AttackView:
         drawn.append(
             charts.strength(f"{anchor}-strength", attack.label, attack.curve, attack.still_rising)
         )
+    drawn += success.trend(attack, anchor)
     flagging = tuple(p for p in attack.points if p.kind == "fpr")
     return AttackView(
         anchor=anchor,
