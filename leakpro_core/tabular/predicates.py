@@ -219,7 +219,7 @@ def _rows(predicates: Sequence[Predicate], index: Index) -> Iterator[AnyArray]:
 
 
 def _spans(terms: Sequence[Term], column: Ints, index: Index) -> tuple[Ints, Ints]:
-    """Return which slice of its sorted column each term spans; of a set, from first to last."""
+    """Return which slice of its sorted column each term spans, a set's from first to last."""
     low = np.array([term.values[0] if term.values else term.low for term in terms], np.float64)
     high = np.array([term.values[-1] if term.values else term.high for term in terms], np.float64)
     start, stop = np.zeros_like(column), np.zeros_like(column)
@@ -230,7 +230,7 @@ def _spans(terms: Sequence[Term], column: Ints, index: Index) -> tuple[Ints, Int
             # NaN lies behind all numbers for numpy, as the missing values do.
             start[at] = np.searchsorted(values, low[at], "left")
             stop[at] = np.searchsorted(values, high[at], "right")
-    return start, np.maximum(start, stop)
+    return start, stop
 
 
 def shown(predicate: Predicate, columns: Sequence[Column]) -> str:

@@ -197,16 +197,19 @@ def test_a_blind_predicate_stands_beside_one_of_as_many_columns():
     original = numbers([1, 2, 3, 4], [1, 2, 3, 4])
     control = numbers([5, 6, 7, 8], [5, 6, 7, 8], subjects=[4, 5, 6, 7])
     auxiliary = numbers([1, 6, 9, 10], [1, 6, 9, 10])
-    released = numbers([1, 2, 3, 20], [1, 2, 3, 20])
+    released = numbers([1, 2, 3, 20, 30], [1, 2, 3, 20, 30])
     one, two = around(released, [0]), around(released, [0, 1])
     theirs_two, theirs_one = around(auxiliary, [0, 1])[:2], around(auxiliary, [1])[2:3]
-    answer = SinglingOutAnswer(predicates=(one[1], two[1], two[2], one[3]), claims=[1, 2, 3, 4])
-    blind = SinglingOutAnswer(predicates=(*theirs_two, *theirs_one), claims=[7, 8, 9])
+    answer = SinglingOutAnswer(predicates=(one[1], two[1], two[2], one[3], one[4]), claims=range(5))
+    silent = around(auxiliary, [0])[:1]
+    blind = SinglingOutAnswer(
+        predicates=(*theirs_two, *theirs_one, *silent), claims=[7, 8, 9, math.nan]
+    )
     evidence = referee(answer, stage(original, control, released, auxiliary), blind, attack="x")
     found = evidence.evidence
     nan = math.nan
-    np.testing.assert_array_equal([9, 7, 8, nan] * 2, found.blind_claim)
-    np.testing.assert_array_equal([0, 1, 0, nan, 0, 0, 1, nan], found.blind_hit)
+    np.testing.assert_array_equal([9, 7, 8, nan, nan] * 2, found.blind_claim)
+    np.testing.assert_array_equal([0, 1, 0, 0, nan, 0, 0, 1, 0, nan], found.blind_hit)
 
 
 def test_exhibits_are_the_surest_hits_and_show_the_person():
