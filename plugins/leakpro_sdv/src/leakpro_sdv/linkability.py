@@ -47,14 +47,16 @@ def attack(
         return _nothing(len(left))
     # How far the best right row is from each released row: what a link through it costs at least.
     gap = nearest_distance(released, right, columns=tuple(right.columns))
+    ratio = len(right.columns) / max(1, len(left.columns))
     found = nearest(
         left,
         released,
         _ROWS,
         seed=spawn(run.seed, "released"),
-        offset=gap * len(right.columns) / max(1, len(left.columns)),
+        offset=gap * ratio,
     )
-    weight, margin = _weights(found, options.neighbours, len(released))
+    farthest = 1 + ratio if len(released) <= _ROWS else None
+    weight, margin = _weights(found, options.neighbours, farthest)
     belief = _belief(found.index, weight, released, right, spawn(run.seed, "right"))
     return _answer(belief, margin, np.random.default_rng(spawn(run.seed, "ties")))
 
@@ -63,8 +65,11 @@ def _nothing(n: int) -> LinkabilityAnswer:
     return LinkabilityAnswer(partner=np.full((n, 1), -1), mass=np.zeros((n, 1)), claims=np.zeros(n))
 
 
-def _weights(found: Neighbours, neighbours: int, released: int) -> tuple[Floats, Floats]:
-    """Return the belief in each released row ``[n, rows]`` and the margin ``[n]`` to the next."""
+def _weights(found: Neighbours, neighbours: int, farthest: float | None) -> tuple[Floats, Floats]:
+    """Return the belief in each released row ``[n, rows]`` and the margin ``[n]`` to the next.
+
+    farthest: how far the next one may be, where there are no more released rows.
+    """
     far, n = found.distance, len(found.index)
     last = far[:, min(neighbours, far.shape[1]) - 1, None]
     first = far[:, :1]
@@ -74,7 +79,7 @@ def _weights(found: Neighbours, neighbours: int, released: int) -> tuple[Floats,
     # Where more rows tie than were drawn, each is as likely as one of all that tie.
     left_out = found.ties - far.shape[1]
     weight /= weight.sum(axis=1, keepdims=True) + (weight[:, -1] * left_out)[:, None]
-    beyond = np.full((n, 1), 1.0) if released <= far.shape[1] else far[:, -1:]
+    beyond = far[:, -1:] if farthest is None else np.full((n, 1), farthest)
     after = np.concatenate([far, beyond], axis=1)
     following = after[np.arange(n), (far <= last).sum(axis=1)]
     margin = np.zeros(n)
