@@ -39,13 +39,10 @@ def _compared(sample: SuccessSample) -> list[Units]:
 
 
 def _differences(sample: SuccessSample) -> Floats:
-    """Return exposed minus control, ``[units, points]``, over the finest exchangeable units."""
+    """Return exposed minus control, hits drawn as coins: ``[units of all claims, points]``."""
     units = max((int(p.exposed_unit.max()) + 1 for p in sample.points), default=0)
     return np.stack(
-        [
-            np.bincount(p.exposed_unit, weights=p.exposed - p.control, minlength=units)
-            for p in sample.points
-        ],
+        [np.bincount(p.exposed_unit, weights=p.contrast, minlength=units) for p in sample.points],
         axis=1,
     )
 

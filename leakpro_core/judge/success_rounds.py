@@ -14,6 +14,8 @@ from leakpro_core.judge.success_units import (
     VULNERABLE,
     Claims,
     Units,
+    clusters,
+    coins,
     paired_units,
     person_units,
     surest,
@@ -64,9 +66,9 @@ def sample_of(rounds: SuccessRounds, seed: int) -> SuccessSample:
     refereed = rounds.refereed
     whose = f"{rounds.label}, {rounds.adversary}"
     _check(refereed, whose)
-    claims = _tried_on_both(refereed, whose) if refereed.paired else _about_people(refereed)
+    rng = generator(seed, "success", rounds.label, rounds.adversary, rounds.game)
+    claims = _tried_on_both(refereed, whose, rng) if refereed.paired else _about_people(refereed)
     lonely = bool(refereed.evidence.exposed.all())
-    rng = generator(seed, "surest tenth", rounds.label, rounds.adversary, rounds.game)
     points = [
         paired_units(facet, coverage, claims, chosen)
         if refereed.paired
@@ -133,7 +135,7 @@ def _about_people(refereed: Refereed) -> Claims:
     )
 
 
-def _tried_on_both(refereed: Refereed, whose: str) -> Claims:
+def _tried_on_both(refereed: Refereed, whose: str, rng: np.random.Generator) -> Claims:
     e = refereed.evidence
     number = np.zeros(0, np.int64) if e.round is None else e.round
     order = np.lexsort((~e.exposed, number)) if len(number) else number
@@ -148,6 +150,7 @@ def _tried_on_both(refereed: Refereed, whose: str) -> Claims:
     kept = ~np.isnan(e.claim[one] + e.claim[other])
     one, other = one[kept], other[kept]
     both = np.stack([one, other], axis=1)
+    unit = clusters(e.subject[both], e.hit[both])
     return Claims(
         exposed=np.ones(len(one), np.bool_),
         facet=np.zeros(len(one), np.int64) if e.facet is None else e.facet[one],
@@ -157,6 +160,8 @@ def _tried_on_both(refereed: Refereed, whose: str) -> Claims:
         subject=e.subject[both],
         hit=e.hit[both],
         tenth=None if refereed.tenth is None else refereed.tenth[both],
+        unit=unit,
+        drawn=coins(e.hit[both], unit, rng),
     )
 
 

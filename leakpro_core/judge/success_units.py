@@ -28,7 +28,8 @@ class Units:
     that may be exchanged) in which this one lies; claims: float64 ``[units]`` exposed claims each.
     blind: float64, the blind adversary's values on the exposed arm, where it claims; beside_blind:
     the attack's on the same rounds. null_p: mean chance of a hit by luck, None where not known.
-    luck: the same where it stands in the place of a control arm.
+    luck: the same where it stands in the place of a control arm. contrast: float64 ``[units]``
+    where paired, exposed minus control of hits that are drawn as coins: see ``coins``.
     """
 
     facet: str
@@ -40,6 +41,7 @@ class Units:
     claims: Floats = array(np.float64)
     blind: Floats = array(np.float64)
     beside_blind: Floats = array(np.float64)
+    contrast: Floats | None = array(np.float64, optional=True)
     null_p: float | None = None
     luck: float | None = None
 
@@ -56,7 +58,8 @@ class Claims:
 
     exposed: bool ``[n]``, the arm of unpaired claims; facet, claim, blind (hits of the blind
     adversary on the exposed arm, NaN elsewhere), luck (null_p on the exposed arm): ``[n]``;
-    subject, hit, tenth: ``[n, arms]``, exposed and control where paired, else one column.
+    subject, hit, tenth: ``[n, arms]``, exposed and control where paired, else one column. Where
+    paired, unit: the cluster of all claims, and drawn: hits as ``coins``.
     """
 
     exposed: Bools = array(np.bool_)
@@ -67,6 +70,8 @@ class Claims:
     subject: Ints = array(np.int64)
     hit: Floats = array(np.float64)
     tenth: Bools | None = array(np.bool_, optional=True)
+    unit: Ints | None = array(np.int64, optional=True)
+    drawn: Floats | None = array(np.float64, optional=True)
 
 
 def surest(claim: Floats, rng: np.random.Generator) -> Bools:
@@ -90,6 +95,18 @@ def clusters(subject: Ints, hit: Floats) -> Ints:
     graph = coo_array((np.ones(len(claim)), (claim, n + who)), shape=(n + len(people),) * 2)
     found = connected_components(graph, directed=False)[1][:n]
     return np.unique(found, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def coins(hit: Floats, unit: Ints, rng: np.random.Generator) -> Floats:
+    """Return hits ``[n, arms]`` as 0 or 1, drawn with that chance; one draw for each of ``unit``.
+
+    A hit between 0 and 1 is a chance at equal n: the larger arm meets more people, each of which
+    counts for less. Exchanging arms would then take many small differences for evidence against few
+    large ones, though there is no leak. Drawn, they are those of a sample as large as the other
+    arm, and arms may be exchanged.
+    """
+    chance = rng.random(int(unit.max(initial=-1)) + 1)
+    return (chance[unit][:, None] < hit).astype(np.float64)
 
 
 def person_units(
@@ -126,26 +143,28 @@ def paired_units(facet: str, coverage: str, claims: Claims, chosen: Bools) -> Un
     A unit is a cluster of these. For the most vulnerable tenth a hit counts only where the person
     met is one of them.
     """
-    subject, hit = claims.subject[chosen], claims.hit[chosen]
+    assert claims.unit is not None
+    assert claims.drawn is not None
+    subject, hit, drawn = claims.subject[chosen], claims.hit[chosen], claims.drawn[chosen]
     blind = claims.blind[chosen]
     if coverage == VULNERABLE and claims.tenth is not None:
-        hit = hit * claims.tenth[chosen]
+        hit, drawn = hit * claims.tenth[chosen], drawn * claims.tenth[chosen]
         # Whom the blind adversary's predicates isolate is not known.
         blind = np.full(len(hit), np.nan)
     unit = clusters(subject, hit)
-    whole = clusters(claims.subject, claims.hit)[chosen]
-    first = np.unique(unit, return_index=True)[1]
+    whole = claims.unit[chosen][np.unique(unit, return_index=True)[1]]
     played = ~np.isnan(blind)
     return Units(
         facet=facet,
         coverage=coverage,
         exposed=_means(unit, hit[:, 0])[1],
         control=_means(unit, hit[:, 1])[1],
-        exposed_unit=whole[first],
-        control_unit=whole[first],
+        exposed_unit=whole,
+        control_unit=whole,
         claims=np.bincount(unit).astype(np.float64),
         blind=_means(unit[played], blind[played])[1],
         beside_blind=_means(unit[played], hit[played, 0])[1],
+        contrast=_means(unit, drawn[:, 0] - drawn[:, 1])[1],
         null_p=_mean_luck(claims.luck[chosen]),
     )
 
