@@ -57,8 +57,7 @@ _NO_TEXT = pa.array([], pa.large_string())
 def part(column: str, role: str, chunks: pa.ChunkedArray) -> Part:
     """Return a column as it stands in one table.
 
-    Raises BadArray (values that are none of ``Holds``, text that is not UTF-8) or BadRecord (an
-    infinite number).
+    Raises BadArray (values that are none of ``Holds``) or BadRecord (an infinite number).
     """
     values = chunks.combine_chunks()
     if isinstance(values.type, pa.BaseExtensionType):
@@ -78,7 +77,6 @@ def part(column: str, role: str, chunks: pa.ChunkedArray) -> Part:
         holds = Holds.NOTHING
     elif holds is Holds.TEXT:
         codes, distinct = encoded(values.cast(pa.large_string()))
-        distinct.validate(full=True)
     found = Part(
         column=column, role=role, holds=holds, values=values, codes=codes, distinct=distinct
     )

@@ -282,11 +282,14 @@ def test_what_does_not_go_together_is_one_error(
     assert said.startswith(message), said
 
 
-def test_text_that_is_not_utf_8_is_an_error() -> None:
+@pytest.mark.parametrize("stated", [None, *Kind])
+def test_text_that_is_not_utf_8_is_an_error(stated: Kind | None) -> None:
     bad = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")]
     )
-    assert refusal(bad, [None], [None]).startswith('column "x": found Invalid UTF8 sequence')
+    said = refusal(bad, [None], [None], schema={} if stated is None else {"x": stated})
+    assert said.startswith('column "x": found ')
+    assert said.partition("expected ")[2].startswith("numbers, booleans, dates, times or text (UTF")
 
 
 # Columns.
