@@ -327,6 +327,15 @@ def test_an_odd_column_is_named_with_its_table(
     assert str(raised.value).startswith(message), str(raised.value)
 
 
+def test_two_columns_of_one_name_are_an_error_in_every_format(tmp_path: Path) -> None:
+    two = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["age", "age"])
+    pq.write_table(two, tmp_path / "two.parquet")
+    (tmp_path / "two.csv").write_text("age,age\n1,2\n")
+    for name in ("two.parquet", "two.csv"):
+        with pytest.raises(LeakProError, match='two columns "age", expected each column with a'):
+            read_table(tmp_path / name)
+
+
 def test_a_column_in_one_table_only_can_be_ignored() -> None:
     raw = {"original": pa.table({"a": [1], "note": ["x"]}), "control": pa.table({"a": [2]})}
     assert tables(raw, ignore=["note"])["original"].names == ("a",)
