@@ -23,8 +23,8 @@ class Pool:
     codes: int32 ``[columns, rows]``; order: int32, the rows of each column by code;
     first: int64, where in ``order`` the rows of a code begin; chance: float64, ``Axis.chance``;
     start: int64 ``[columns]``, where a column begins in both. person: int64 ``[rows]``, whose row
-    it is; with auxiliary rows, released rows that repeat another count as the same person's.
-    people: rows of the training data.
+    it is; with auxiliary rows, released rows that repeat another, and not by chance, count as the
+    same person's. people: rows of the training data.
     """
 
     axes: tuple[Axis, ...]
@@ -59,7 +59,11 @@ def pool(challenge: SinglingOutChallenge) -> Pool:
         order[j] = np.argsort(axis.codes, kind="stable")
     released = len(challenge.synthetic)
     if challenge.auxiliary is not None and released:
-        person[:released] = person[originals(_hashes(columns, released))]
+        # Rows that many may hold by chance are repeated by chance.
+        rare = _expected(columns, released) <= LUCK
+        person[:released] = np.where(
+            rare, person[originals(_hashes(columns, released))], person[:released]
+        )
     # A last entry of each column, so that the rows of a code end where those of the next begin.
     first = [np.concatenate([[0], np.cumsum(axis.pooled)]) for axis in columns]
     return Pool(
@@ -83,6 +87,15 @@ def _persons(released: Table, auxiliary: Table | None) -> Ints:
         numbered.append(person.reshape(-1) + total)
         total += len(owners)
     return np.concatenate(numbered).astype(np.int64)
+
+
+def _expected(axes: tuple[Axis, ...], rows: int) -> Floats:
+    """Return how many rows are expected to be like each released one, were columns independent."""
+    total = np.full(rows, np.log(max(rows, 1)))
+    for axis in axes:
+        total += np.log(axis.chance)[axis.codes[:rows]]
+    expected: Floats = np.exp(total)
+    return expected
 
 
 def _hashes(axes: tuple[Axis, ...], rows: int) -> NDArray[np.uint64]:

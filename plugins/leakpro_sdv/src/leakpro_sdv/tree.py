@@ -19,7 +19,7 @@ _LEAVES = 4
 _LOOKED_AT = 3
 """Branches that are looked at for each predicate that is wanted."""
 
-_SPLITS = 3
+_SPLITS = 4
 """Splits at most, as a multiple of those of a balanced tree."""
 
 
@@ -74,34 +74,41 @@ def _grown(pool: Pool, number: int, sample: int, rng: np.random.Generator) -> _B
     rows = np.concatenate([rng.choice(pool.released, size, replace=False) for _ in range(trees)])
     tree = np.repeat(np.arange(trees), size)
     points = np.stack([_points(axis, axis.codes[rows], tree, rng) for axis in pool.axes], axis=1)
-    steps = _SPLITS * max(1, int(np.ceil(np.log2(size))))
+    varied = np.flatnonzero([np.count_nonzero(axis.released) > 1 for axis in pool.axes])
+    steps = _SPLITS * int(np.ceil(np.log2(size))) if len(varied) else 0
     columns = np.full((len(rows), steps), -1)
     above, upto = np.full(columns.shape, -np.inf), np.full(columns.shape, np.inf)
+    # Rows that share a node with others, sorted by node, and that node, counted from 0.
     active, node = np.arange(len(rows)), tree
-    alone = np.zeros(len(rows), np.bool_)
     for step in range(steps):
-        order = np.argsort(node, kind="stable")
-        active, node = active[order], node[order]
-        size_of = np.unique(node, return_counts=True)[1]
-        several = np.repeat(size_of > 1, size_of)
-        alone[active[~several]] = True
-        active, which = active[several], np.repeat(np.cumsum(size_of > 1) - 1, size_of)[several]
+        active, node = _together(active, node)
         if not len(active):
             break
-        starts = np.flatnonzero(np.diff(which, prepend=-1))
-        column = rng.integers(len(pool.axes), size=len(starts))
-        value = points[active, column[which]]
-        least, most = np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)
-        cut = least + rng.random(len(starts)) * (most - least)
+        first = np.flatnonzero(np.diff(node, prepend=-1))
+        column = rng.choice(varied, size=len(first))
+        value = points[active, column[node]]
+        least, most = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
+        cut = least + rng.random(len(first)) * (most - least)
         cut = np.where(cut < most, cut, least)
-        split = (least < most)[which]
-        right = split & (value > cut[which])
-        columns[active[split], step] = column[which][split]
-        above[active[right], step] = cut[which][right]
-        left = split & ~right
-        upto[active[left], step] = cut[which][left]
-        node = 2 * which + right
+        right = value > cut[node]
+        # A column that does not vary within the node does not split it.
+        split = (least < most)[node]
+        columns[active[split], step] = column[node][split]
+        above[active[right], step] = cut[node][right]
+        upto[active[split & ~right], step] = cut[node][split & ~right]
+        node = 2 * node + right
+    alone = np.ones(len(rows), np.bool_)
+    alone[_together(active, node)[0]] = False
     return _Branches(rows=rows, alone=alone, columns=columns, above=above, upto=upto)
+
+
+def _together(rows: Ints, node: Ints) -> tuple[Ints, Ints]:
+    """Return the rows that are not alone in their node, sorted by it, and nodes counted anew."""
+    order = np.argsort(node, kind="stable")
+    held = np.unique(node, return_counts=True)[1]
+    several = np.repeat(held > 1, held)
+    counted = np.repeat(np.cumsum(held > 1) - 1, held)
+    return rows[order][several], counted[several]
 
 
 def _points(axis: Axis, codes: Codes, tree: Ints, rng: np.random.Generator) -> Floats:
