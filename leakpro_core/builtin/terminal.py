@@ -2,6 +2,8 @@
 
 import io
 import math
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from leakpro_core.files import write_atomic
+from leakpro_core.games import GAMES
 from leakpro_core.records import Estimate
-from leakpro_core.report import AttackResult, Point, RiskReport
+from leakpro_core.report import AttackResult, Point, RiskReport, SuccessPoint
 from leakpro_core.wording import printable
 
 WIDTH = 100
+_FIRST_COLUMN = 24
 
 
 def render(report: RiskReport, folder: Path, options: None) -> tuple[Path, ...]:
@@ -46,32 +50,118 @@ def _head(console: Console, report: RiskReport) -> None:
 
 def _attacks(console: Console, report: RiskReport) -> None:
     levels = [f for f, _ in sorted(report.policy.tolerance, reverse=True)]
+    finished = [a for a in report.attacks if a.status == "finished"]
     for card in report.adversaries:
+        mine = [a for a in finished if a.adversary == card.name]
+        hits = [a for a in mine if _plays_success(a)]
+        claims = [a for a in mine if a not in hits]
         console.print(_line(f"Attacks as {card.name} ({card.label}, sees {card.access}):"))
-        rates = (f"TPR, FPR: aim {f:.4g}" for f in levels)
-        table = Table("attack", "AUC", *rates, "L", "p", box=None)
-        for attack in report.attacks:
-            if attack.adversary == card.name and attack.status == "finished":
-                table.add_row(_line(attack.label), *_figures(attack, levels))
-        console.print(table)
+        if claims or not hits:
+            _detection(console, claims, levels)
+        if claims and hits:
+            console.print()
+        if hits:
+            _success(console, hits)
         console.print()
-    console.print(
-        _line(
-            f"Intervals at {report.policy.confidence:.0%}; a TPR and its FPR have one threshold. "
+    only_success = bool(finished) and all(map(_plays_success, finished))
+    level = f"{report.policy.confidence:.0%}"
+    if not only_success:
+        _legend(
+            console,
+            f"Intervals at {level}; a TPR and its FPR have one threshold. "
             "L: how many times likelier a flag makes membership in odds, lower bound; "
-            "p: over all attacks."
+            "p: over all attacks.",
         )
-    )
+    if any(map(_plays_success, finished)):
+        _legend(
+            console,
+            f"Intervals at {level}. Data, control, blind: the share of the claims that come true "
+            "about people in the training data, about control people, and of an adversary who "
+            "never saw the release. Excess: data minus control. L: how many times as high the odds "
+            "are in the data as in control, lower bound; p: over all attacks.",
+        )
+
+
+def _legend(console: Console, text: str) -> None:
+    console.print(_line(text))
     console.print()
+
+
+def _detection(console: Console, attacks: Sequence[AttackResult], levels: list[float]) -> None:
+    rates = (f"TPR, FPR: aim {f:.4g}" for f in levels)
+    table = Table("attack", "AUC", *rates, "L", "p", box=None)
+    for attack in attacks:
+        table.add_row(_line(attack.label), *_figures(attack, levels))
+    console.print(table)
+
+
+def _success(console: Console, attacks: Sequence[AttackResult]) -> None:
+    """Print hit rates: over all that the claims are about, and where an attack does worst."""
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table.add_column("attack", overflow="fold")
+    for name in ("data", "control", "blind", "excess", "L", "p"):
+        table.add_column(name, no_wrap=True)
+    for attack in attacks:
+        told, p = _told(attack), _chance(attack.p_value)
+        if not told:
+            table.add_row(_named(attack.label, "too few claims"), "", "", "", "", "", p)
+        for number, (name, point) in enumerate(told):
+            first = number == 0
+            label = _named(attack.label if first else "", name)
+            table.add_row(label, *_hit_rates(point), p if first else "")
+    console.print(table)
+    for attack in attacks:
+        console.print(_line(_made(attack)))
+
+
+def _named(label: str, name: str) -> Text:
+    """Return what a row is about, under the attack's label where that is not empty."""
+    lines = textwrap.wrap(
+        printable(name), _FIRST_COLUMN, initial_indent="  ", subsequent_indent="    "
+    )
+    return Text("\n".join([printable(label)] * bool(label) + lines))
+
+
+def _told(attack: AttackResult) -> list[tuple[str, SuccessPoint]]:
+    """Return the points over all facets, and that of the worst facet, with what they are about."""
+    told = [(p.coverage, p) for p in attack.success if p.facet == ""]
+    facets = [p for p in attack.success if p.facet != ""]
+    worst = min(facets, key=lambda p: (-p.likelihood_low, -p.excess.low), default=None)
+    if worst is not None:
+        told.append((f"worst: {worst.facet}", worst))
+    return told
+
+
+def _hit_rates(point: SuccessPoint) -> list[str]:
+    rates = [_stacked(e) for e in (point.exposed, point.control, point.blind)]
+    return [*rates, _stacked(point.excess, sign="+"), f"{_down(point.likelihood_low, 2):.2f}"]
+
+
+def _made(attack: AttackResult) -> str:
+    parts = [f"{attack.made:,} of {attack.asked:,} claims made"] if attack.asked else []
+    if attack.people is not None:
+        parts.append(f"true about {attack.people:,} distinct people in the data")
+    if attack.exhibits:
+        parts.append(f"some in {attack.exhibits} (personal data)")
+    return f"{attack.label}: {', '.join(parts) or 'claims were not counted'}."
+
+
+def _plays_success(attack: AttackResult) -> bool:
+    kinds = {game.name: game.kind for game in GAMES}
+    return bool(attack.success) or kinds.get(attack.game) == "success"
 
 
 def _figures(attack: AttackResult, levels: list[float]) -> list[str]:
     by_level = {p.level: p for p in attack.points if p.kind == "fpr"}
     cells = [_interval(attack.auc)]
     cells += [_pair(by_level[f]) if f in by_level else "not resolvable" for f in levels]
-    p = "" if attack.p_value is None else f"{attack.p_value:.3f}"
-    p = "<0.001" if p == "0.000" else p
-    return [*cells, f"{_down(attack.strength, 2):.2f}", p]
+    return [*cells, f"{_down(attack.strength, 2):.2f}", _chance(attack.p_value)]
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
 def _pair(point: Point) -> str:
@@ -85,6 +175,17 @@ def _interval(estimate: Estimate | None) -> str:
         return f"{estimate.value:.3f} exact"
     low, high = _down(estimate.low, 3), -_down(-estimate.high, 3)
     return f"{estimate.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _stacked(estimate: Estimate | None, sign: str = "") -> str:
+    """Return a value with its interval beneath it, rounded outwards."""
+    if estimate is None:
+        return ""
+    value = f"{estimate.value:{sign}.3f}"
+    if estimate.low == estimate.high:
+        return f"{value}\nexact"
+    low, high = _down(estimate.low, 3), -_down(-estimate.high, 3)
+    return f"{value}\n[{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def _down(bound: float, digits: int) -> float:
