@@ -56,7 +56,7 @@ def loaded(folder: Path, seed: int = 5, **table: object) -> Release:
     """Return what a plan's table loads."""
     options = options_of_a_plan.build(
         SynthesizerOptions,
-        {"original": "original.parquet", "control": "control.csv", **table},
+        {"original": "original.parquet", "control": "control.csv"} | table,
         at="[target]",
         folder=folder,
     )
@@ -248,6 +248,8 @@ class TestSaved:
         ({"synthesizer": "HMA"}, "children with HMA"),
         ({"synthesizer": "GaussianCopula", "epochs": 3}, "closed form"),
         ({"synthesizer": "CTGAN", "larger": 1}, "larger"),
+        ({"synthesizer": "CTGAN", "control": "original.parquet"}, "files of their own"),
+        ({"synthesizer": "CTGAN", "control": "control.xlsx"}, "a csv or parquet file"),
         ({"synthesizer": "CTgan"}, 'Did you mean "CTGAN"|CTGAN'),
     ],
 )

@@ -28,7 +28,7 @@ from leakpro_sdv.fitting import fit
 from leakpro_sdv.frames import UNMODELLED
 from leakpro_sdv.library import check_installed
 from leakpro_sdv.recipe import GeneratorOptions, Parameter
-from leakpro_sdv.tables import Children
+from leakpro_sdv.tables import Children, TableOptions
 
 
 @frozen(kw_only=True)
@@ -82,8 +82,15 @@ class SynthesizerOptions:
             (self.synthesizer == "HMA") is not (self.children is not None)
         ):
             raise ValueError("children with HMA, and with no other synthesizer")
-        if self.children is not None:
-            _check_children(self, self.children)
+        # People are described as for the loader "table", and checked by it.
+        TableOptions(
+            original=self.original,
+            control=self.control,
+            auxiliary=self.auxiliary,
+            subject=self.subject,
+            children=self.children,
+            targets=1,
+        )
 
 
 def load(options: SynthesizerOptions, run: Run) -> Release:
@@ -112,15 +119,6 @@ def _recipe_of(options: SynthesizerOptions, children: tuple[str, ...] = ()) -> G
         child_columns=children,
         parameters=options.parameters,
     )
-
-
-def _check_children(parents: SynthesizerOptions, children: Children) -> None:
-    if parents.subject is not None:
-        raise ValueError("no subject beside children: their key says whose row it is")
-    if children.synthetic is not None or children.again:
-        raise ValueError("no synthetic and no again among the children: they are sampled")
-    if (parents.auxiliary is None) is not (children.auxiliary is None):
-        raise ValueError("auxiliary in [target] and in its children, or in neither")
 
 
 # People.
