@@ -128,7 +128,8 @@ def test_more_levels_than_trees_tell_apart_are_no_obstacle() -> None:
 
 
 def test_only_some_rows_are_learnt_from_where_there_are_many() -> None:
-    released = np.column_stack([draw(500), (np.arange(500) % 2).astype(float)])
+    work = (np.arange(500) % 2).astype(np.float64)[:, None]
+    released = np.concatenate([draw(500), work], axis=1)
     few = guess(draw(60, 1), released, options=BoostedOptions(rows=50))
     assert (few.claims != guess(draw(60, 1), released).claims).any()
 
