@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from leakpro_sdv.light import Built, distinct
 from leakpro_sdv.pooled import axis, likeness
 from leakpro_sdv.predicates import Conjunctions, around, matches, near, pool, predicates, widened
-from singled import asked, coded, matched, mixed, numbers, with_rows
+from singled import asked, coded, matched, mixed, numbers
 
 
 def drawn(rows, terms, seed, tries=30):
@@ -131,8 +131,3 @@ def test_equal_predicates_are_told_apart_from_others():
     )
     built = Built(these=these, rows=[5, 6, 7], log_weight=np.zeros(3))
     assert distinct(built).rows.tolist() == [5, 6]
-
-
-def test_rows_of_a_table_can_be_repeated_in_any_order():
-    # What the tests of the attacks plant leaks with.
-    assert with_rows(coded("a", "b"), 1, 0, 1).values[0].tolist() == [1, 0, 1]

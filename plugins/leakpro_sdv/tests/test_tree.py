@@ -93,7 +93,7 @@ def test_the_seed_grows_the_trees():
 @pytest.mark.parametrize("auxiliary", [0, 1600])
 def test_copies_among_released_rows_are_singled_out(auxiliary):
     exposed, control = adult_rates(attack, OPTIONS, adult_stage("leaky20", auxiliary=auxiliary))
-    assert control < 0.03
+    assert control < 0.04
     assert exposed - control > 0.08
 
 
