@@ -122,7 +122,7 @@ def test_a_column_without_a_value_is_no_obstacle() -> None:
 def test_more_levels_than_trees_tell_apart_are_no_obstacle() -> None:
     released = draw(4000, towns=400)
     work = (released[:, 1] < 200).astype(float)
-    known = np.column_stack([np.zeros(400), np.arange(400)])
+    known = np.column_stack([np.zeros(400), np.arange(400.0)])
     answer = guess(known, np.column_stack([released, work]))
     assert (answer.guesses == (np.arange(400) < 200)).mean() > 0.6
 
