@@ -111,9 +111,10 @@ def referee(
 
     A predicate isolates where the rows that it matches are one person's; twins are not singled
     out. Equal n: its hit in an arm is the chance to isolate among n' people of it, n' being the
-    people of the smaller arm. Left out are repeated predicates, and those that match more than one
-    in 10 n' of the auxiliary people (without auxiliary rows: of the released ones, the one that it
-    was built around apart).
+    people of the smaller arm. The scale takes the difference of the arms back to the whole original:
+    whoever a predicate truly singles out is among n' of N people with a chance of n' / N.
+    Left out are repeated predicates, and those that match more than one in 10 n' of the auxiliary
+    people (without auxiliary rows: of the released ones, the one that it was built around apart).
     blind: the answer of the same attack to auxiliary rows; its predicates stand beside those of as
     many columns, in their order. ``WrongAnswer`` for too many predicates, claims that do not fit
     them, or whatever ``tabular.predicates.canonical`` refuses.
@@ -134,6 +135,7 @@ def referee(
         evidence=evidence,
         facets=tuple(_named(facet) for facet in facets),
         paired=True,
+        scale=arms.original.people / arms.least,
         asked=stage.rounds,
         made=int(np.count_nonzero(~np.isnan(judged.claims))),
         notes=notes,
