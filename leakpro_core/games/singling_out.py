@@ -111,7 +111,7 @@ def referee(
 
     A predicate isolates where the rows that it matches are one person's; twins are not singled
     out. Equal n: its hit in an arm is the chance to isolate among n' people of it, n' being the
-    people of the smaller arm. The scale takes the difference of the arms back to the whole original:
+    people of the smaller arm. The scale takes the difference of the arms to the whole original:
     whoever a predicate truly singles out is among n' of N people with a chance of n' / N.
     Left out are repeated predicates, and those that match more than one in 10 n' of the auxiliary
     people (without auxiliary rows: of the released ones, the one that it was built around apart).
