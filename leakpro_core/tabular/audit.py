@@ -165,18 +165,9 @@ def _sized(
     plan: Plan, generated: Generated, scene: TableScene, attack: ChosenAttack, whole: TablePlayed
 ) -> Sized:
     """Return how the attack fares on other releases and other numbers of rows."""
-    game, release = attack.offered.offer.game, generated.release
-    if attack.offered.offer.shadows:
-        return Sized()
+    offer, release = attack.offered.offer, generated.release
     again = [(f"release {i + 2}", table) for i, table in enumerate(release.again)]
-    order = generator(plan.seed, "growth").permutation(len(generated.synthetic))
-    sizes = [
-        (
-            f"{share:.0%} of the rows",
-            generated.synthetic.rows(np.sort(order[: int(share * len(order))])),
-        )
-        for share in GROWTH
-    ]
+    sizes = smaller(generated.synthetic, generator(plan.seed, "growth"))
     if release.larger is not None:
         sizes.append((f"{len(release.larger):,} rows", release.larger))
     own = _figure(plan, whole, "this release", len(generated.synthetic))
@@ -192,8 +183,22 @@ def _sized(
         return found
 
     spread = [*own, *points(again)] if again else []
-    growth = sorted([*own, *points(sizes)], key=lambda p: p.rows) if game != "membership" else []
+    if offer.game == "membership":
+        return Sized(spread=tuple(spread))
+    growth = sorted([*own, *points(sizes)], key=lambda p: p.rows)
     return Sized(spread=tuple(spread), growth=tuple(growth))
+
+
+def smaller(released: Table, rng: np.random.Generator) -> list[tuple[str, Table]]:
+    """Return shares of a release by name, each within the next.
+
+    Where rows belong to sequences or families, whole ones are drawn.
+    """
+    owners, who = np.unique(released.subjects, return_inverse=True)
+    order = rng.permutation(len(owners))
+    what = "rows" if len(owners) == len(released) else "subjects"
+    shares = [(share, np.isin(who, order[: int(share * len(owners))])) for share in GROWTH]
+    return [(f"{share:.0%} of the {what}", released.rows(chosen)) for share, chosen in shares]
 
 
 def _figure(plan: Plan, played: TablePlayed, label: str, rows: int) -> list[SizePoint]:
