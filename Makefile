@@ -24,7 +24,7 @@ JOBS ?= 2
 
 .PHONY: help
 help:
-	@echo "make demo      audit a small model and write the report"
+	@echo "make demo      audit a small model and a synthetic table, and write the reports"
 	@echo "make test      the tests of every distribution"
 	@echo "make apart     the few tests that take long, leakpro_jax beside the core wheel alone among them"
 	@echo "make lint      ruff and mypy"
@@ -53,6 +53,7 @@ $(READY): constraints.txt $(PROJECTS)
 .PHONY: demo
 demo: $(READY)
 	@$(BIN)/leakpro audit examples/digits/audit.toml --out runs/digits || [ $$? -le 2 ]
+	@$(BIN)/leakpro audit examples/synthetic/audit.toml --out runs/synthetic || [ $$? -le 2 ]
 
 # One pytest process a distribution, so that none sees what another imported.
 .PHONY: test
