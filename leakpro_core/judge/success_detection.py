@@ -39,10 +39,13 @@ def _compared(sample: SuccessSample) -> list[Units]:
 
 
 def _differences(sample: SuccessSample) -> Floats:
-    """Return exposed minus control, hits drawn as coins: ``[units of all claims, points]``."""
+    """Return exposed minus control: float64 ``[units of all claims, points]``."""
     units = max((int(p.exposed_unit.max()) + 1 for p in sample.points), default=0)
     return np.stack(
-        [np.bincount(p.exposed_unit, weights=p.contrast, minlength=units) for p in sample.points],
+        [
+            np.bincount(p.exposed_unit, p.tested_exposed - p.tested_control, units)
+            for p in sample.points
+        ],
         axis=1,
     )
 
@@ -56,7 +59,7 @@ def _people_p(families: Sequence[Sequence[Units]], seed: int) -> Floats:
     people = np.unique(np.concatenate([k for both in keys for k in both]))
     weights: Singles = np.zeros((len(keys), len(people)), np.float32)
     for row, both, point in zip(weights, keys, (p for f in families for p in f), strict=True):
-        values = np.concatenate([point.exposed, point.control])
+        values = np.concatenate([point.tested_exposed, point.tested_control])
         row[np.searchsorted(people, np.concatenate(both))] = values - values.mean()
     arms = (people % 2).astype(np.float32)[:, None]
     exchange = Exchange(rows=np.arange(len(people))[:, None], arms=arms)

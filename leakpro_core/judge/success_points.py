@@ -143,7 +143,7 @@ def _corners(points: Sequence[Units], alpha: Floats) -> tuple[Floats, Floats]:
 
 
 def _values(points: Sequence[Units]) -> tuple[list[Floats], list[Floats]]:
-    return [p.exposed for p in points], [p.control for p in points]
+    return [p.tested_exposed for p in points], [p.tested_control for p in points]
 
 
 def _rate(values: Floats, scale: float, confidence: float, of: str) -> Estimate:

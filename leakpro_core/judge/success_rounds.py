@@ -150,7 +150,7 @@ def _tried_on_both(refereed: Refereed, whose: str, rng: np.random.Generator) -> 
     kept = ~np.isnan(e.claim[one] + e.claim[other])
     one, other = one[kept], other[kept]
     both = np.stack([one, other], axis=1)
-    unit = clusters(e.subject[both], e.hit[both])
+    drawn = coins(e.subject[both], e.hit[both], rng)
     return Claims(
         exposed=np.ones(len(one), np.bool_),
         facet=np.zeros(len(one), np.int64) if e.facet is None else e.facet[one],
@@ -160,8 +160,8 @@ def _tried_on_both(refereed: Refereed, whose: str, rng: np.random.Generator) -> 
         subject=e.subject[both],
         hit=e.hit[both],
         tenth=None if refereed.tenth is None else refereed.tenth[both],
-        unit=unit,
-        drawn=coins(e.hit[both], unit, rng),
+        drawn=drawn,
+        unit=clusters(e.subject[both], drawn),
     )
 
 

@@ -23,25 +23,27 @@ FEWEST = 20
 class Units:
     """One attack at one facet and coverage. Values are shares of a unit's claims that came true.
 
-    exposed, control: float64 ``[units]`` of the arm, of the same units where paired; exposed_unit,
-    control_unit: int64, who that is: subjects, or where paired the unit of all claims (the finest
-    that may be exchanged) in which this one lies; claims: float64 ``[units]`` exposed claims each.
+    exposed, control: float64 ``[units]`` of the arm, of the same units where paired, for rates;
+    claims: float64 ``[units]``, exposed claims of each. tested_exposed, tested_control: the same
+    for what may be called a leak; where paired of hits that are drawn (see ``coins``), and so of
+    units of their own. exposed_unit, control_unit: int64, who these are: subjects, or where paired
+    the unit of all claims (the finest that may be exchanged) in which each lies.
     blind: float64, the blind adversary's values on the exposed arm, where it claims; beside_blind:
     the attack's on the same rounds. null_p: mean chance of a hit by luck, None where not known.
-    luck: the same where it stands in the place of a control arm. contrast: float64 ``[units]``
-    where paired, exposed minus control of hits that are drawn as coins: see ``coins``.
+    luck: the same where it stands in the place of a control arm.
     """
 
     facet: str
     coverage: str
     exposed: Floats = array(np.float64)
     control: Floats = array(np.float64)
+    claims: Floats = array(np.float64)
+    tested_exposed: Floats = array(np.float64)
+    tested_control: Floats = array(np.float64)
     exposed_unit: Ints = array(np.int64)
     control_unit: Ints = array(np.int64)
-    claims: Floats = array(np.float64)
     blind: Floats = array(np.float64)
     beside_blind: Floats = array(np.float64)
-    contrast: Floats | None = array(np.float64, optional=True)
     null_p: float | None = None
     luck: float | None = None
 
@@ -59,7 +61,7 @@ class Claims:
     exposed: bool ``[n]``, the arm of unpaired claims; facet, claim, blind (hits of the blind
     adversary on the exposed arm, NaN elsewhere), luck (null_p on the exposed arm): ``[n]``;
     subject, hit, tenth: ``[n, arms]``, exposed and control where paired, else one column. Where
-    paired, unit: the cluster of all claims, and drawn: hits as ``coins``.
+    paired, drawn: hits as ``coins``, and unit: the clusters of these.
     """
 
     exposed: Bools = array(np.bool_)
@@ -97,16 +99,22 @@ def clusters(subject: Ints, hit: Floats) -> Ints:
     return np.unique(found, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def coins(hit: Floats, unit: Ints, rng: np.random.Generator) -> Floats:
-    """Return hits ``[n, arms]`` as 0 or 1, drawn with that chance; one draw for each of ``unit``.
+def coins(subject: Ints, hit: Floats, rng: np.random.Generator) -> Floats:
+    """Return hits as 0 or 1, drawn with that chance: float64 ``[n, arms]``.
 
-    A hit between 0 and 1 is a chance at equal n: the larger arm meets more people, each of which
-    counts for less. Exchanging arms would then take many small differences for evidence against few
-    large ones, though there is no leak. Drawn, they are those of a sample as large as the other
-    arm, and arms may be exchanged.
+    A hit between 0 and 1 is a chance at equal n: the larger arm meets more people, each of whom
+    counts for less. Many small differences against few large ones would pass for evidence though
+    there is no leak. Drawn, they are those of a sample of the larger arm, whose people and the
+    other arm's may be exchanged: a person is in it for all claims or for none. A chance to meet
+    nobody in particular (one of several) cannot be told from others', and counts for the control
+    arm alone.
     """
-    chance = rng.random(int(unit.max(initial=-1)) + 1)
-    return (chance[unit][:, None] < hit).astype(np.float64)
+    people, who = np.unique(subject, return_inverse=True)
+    chance = np.where(
+        subject >= 0, rng.random(len(people))[who.reshape(hit.shape)], rng.random(hit.shape)
+    )
+    unknown = (subject < 0) & (hit < 1.0) & (np.arange(hit.shape[1]) == 0)
+    return np.asarray((chance < hit) & ~unknown, np.float64)
 
 
 def person_units(
@@ -127,9 +135,11 @@ def person_units(
         coverage=coverage,
         exposed=values,
         control=other_values,
+        claims=np.unique(subject[exposed], return_counts=True)[1].astype(np.float64),
+        tested_exposed=values,
+        tested_control=other_values,
         exposed_unit=who,
         control_unit=others,
-        claims=np.unique(subject[exposed], return_counts=True)[1].astype(np.float64),
         blind=_means(subject[played], claims.blind[played])[1],
         beside_blind=_means(subject[played], hit[played])[1],
         null_p=null_p,
@@ -151,20 +161,21 @@ def paired_units(facet: str, coverage: str, claims: Claims, chosen: Bools) -> Un
         hit, drawn = hit * claims.tenth[chosen], drawn * claims.tenth[chosen]
         # Whom the blind adversary's predicates isolate is not known.
         blind = np.full(len(hit), np.nan)
-    unit = clusters(subject, hit)
-    whole = claims.unit[chosen][np.unique(unit, return_index=True)[1]]
+    unit, tested = clusters(subject, hit), clusters(subject, drawn)
+    whole = claims.unit[chosen][np.unique(tested, return_index=True)[1]]
     played = ~np.isnan(blind)
     return Units(
         facet=facet,
         coverage=coverage,
         exposed=_means(unit, hit[:, 0])[1],
         control=_means(unit, hit[:, 1])[1],
+        claims=np.bincount(unit).astype(np.float64),
+        tested_exposed=_means(tested, drawn[:, 0])[1],
+        tested_control=_means(tested, drawn[:, 1])[1],
         exposed_unit=whole,
         control_unit=whole,
-        claims=np.bincount(unit).astype(np.float64),
         blind=_means(unit[played], blind[played])[1],
         beside_blind=_means(unit[played], hit[played, 0])[1],
-        contrast=_means(unit, drawn[:, 0] - drawn[:, 1])[1],
         null_p=_mean_luck(claims.luck[chosen]),
     )
 
