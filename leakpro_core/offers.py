@@ -86,7 +86,7 @@ class TrainerOffer(Offer):
 class AttackOffer(Offer):
     """Stage 3, attack scoring: ``attack(challenge, options, run) -> Answer``.
 
-    game: one of the seven (see ``leakpro_core.games``).
+    game: one of those in ``leakpro_core.games``.
     access: the least that the attack needs to see of the target.
     modalities: kinds of record that it works on; empty means any.
     shadows: fewest shadow models that make it meaningful.

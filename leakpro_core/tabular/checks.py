@@ -190,7 +190,7 @@ def _null_control(
         "pass": "No attack finds a leak between two halves of the control people",
         "warn": f"{worst.label} finds what might be a leak between two halves of the control "
         "people, which luck brings about in one audit of twenty",
-        "fail": f"{listed([w.label for w in caught])} finds a leak between two halves of the "
+        "fail": f"{listed(list(dict.fromkeys(w.label for w in caught)))} finds a leak between two halves of the "
         "control people, where there is none",
     }[result]
     chance = f"smallest p = {worst.p_value:.3f} over {len(found)} attacks"
@@ -208,7 +208,7 @@ def _planted_control(
     families = list(dict.fromkeys(w.family for w in found))
     seen = {w.family for w in found if w.p_value <= alpha}
     blind = [family for family in families if family not in seen]
-    by = [w.label for w in found if w.p_value <= alpha]
+    by = list(dict.fromkeys(w.label for w in found if w.p_value <= alpha))
     what = f"{percent(share)} of the released rows were replaced by original rows"
     caught = f"found by {listed(by)}" if by else "no attack found it"
     missed = f"; nothing was seen by {listed(blind)}" if blind and by else ""
