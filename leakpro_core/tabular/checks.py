@@ -186,12 +186,13 @@ def _null_control(
         for w in caught
     }
     result = "fail" if caught else "warn" if worst.p_value <= alpha else "pass"
+    names = list(dict.fromkeys(w.label for w in caught))
     said = {
         "pass": "No attack finds a leak between two halves of the control people",
         "warn": f"{worst.label} finds what might be a leak between two halves of the control "
         "people, which luck brings about in one audit of twenty",
-        "fail": f"{listed(list(dict.fromkeys(w.label for w in caught)))} finds a leak between two halves of the "
-        "control people, where there is none",
+        "fail": f"{listed(names)} finds a leak between two halves of the control people, where "
+        "there is none",
     }[result]
     chance = f"smallest p = {worst.p_value:.3f} over {len(found)} attacks"
     return Control(
