@@ -2,7 +2,11 @@
 
 Where a generator overfits, it puts more mass on a record than the population has there. The paper
 estimates both densities by normalising flows or Gaussian kernels of one bandwidth; here both are
-the kernel density without a bandwidth of ``leakpro_sdv.scores``, over mixed columns.
+the kernel density without a bandwidth of ``leakpro_sdv.scores``, over mixed columns. Chosen by what
+it finds: of the 20% copies of `adult_audit` all (AUC .594, TPR .209 at FPR 1%), where kernels of a
+fixed bandwidth found .02 to .16 and bandwidths by the nearest auxiliary rows .01 to .09; of TVAE
+fitted for 300 epochs on 500 rows AUC .546, where a boosted classifier of released against
+auxiliary rows had .529. Exponents from 1 to 16 hardly differ.
 """
 
 from attrs import field, frozen, validators

@@ -8,14 +8,18 @@ surprises add up, as Fisher's method adds p-values. No membership is needed.
 import numpy as np
 from attrs import field, frozen, validators
 
-from leakpro_core.arrays import Floats
+from leakpro_core.arrays import Floats, Ints
 from leakpro_core.errors import NotApplicable
 from leakpro_core.games.membership import MembershipAnswer
 from leakpro_core.games.samples import SamplesChallenge
 from leakpro_core.protocols import Run
-from leakpro_core.tabular.table import Table, stacked
+from leakpro_core.tabular.distance import Space
+from leakpro_core.tabular.table import stacked
 from leakpro_sdv import domias, gen_lra
-from leakpro_sdv.scores import Ground, auxiliary_rows, released_rows
+from leakpro_sdv.scores import NEAREST, Ground, Near, Rows, auxiliary_rows, released_rows
+
+_TESTED = 2000
+"""Rows of a half whose scores are looked at, at most."""
 
 _TAIL = 0.1
 """Share of the auxiliary scores from which the exponential tail is fitted."""
@@ -29,21 +33,36 @@ class PanelOptions:
     """
 
     exponent: float = field(default=4.0, validator=validators.gt(0.0))
-    neighbours: int = field(default=1, validator=[validators.ge(1), validators.le(32)])
+    neighbours: int = field(default=1, validator=[validators.ge(1), validators.le(NEAREST)])
 
 
 def attack(challenge: SamplesChallenge, options: PanelOptions, run: Run) -> MembershipAnswer:
     """Claim the sum of surprises of ``distance``, ``neighbour-ratio``, ``domias``, ``gen-lra``.
 
-    One half of the auxiliary people is what the scores compare with, the other tells how they
-    spread; then the halves swap. ``NotApplicable`` where there are fewer than two such people.
+    One half of the auxiliary people is what the scores compare with, the other (2,000 rows of it
+    at most) tells how they spread; then the halves swap. ``NotApplicable`` where there are fewer
+    than two such people.
     """
     released, auxiliary = released_rows(challenge), auxiliary_rows(challenge)
     n = len(challenge.records)
+    halves = _halves(auxiliary.subjects, run.seed)
+    tested = [half[:_TESTED] for half in halves]
+    queries = stacked([challenge.records, *(auxiliary.rows(rows) for rows in tested)])
+    space = Space.of(queries, released, auxiliary)
+    asked, shown = space.encode(queries), Rows.of(released, space)
+    near = Near.of(asked, shown, NEAREST, run.seed)
     claims = np.zeros(n)
-    for known, others in _halves(auxiliary, run.seed):
-        queries = stacked([challenge.records, others])
-        ground = Ground.of(queries, released, known, run.seed)
+    for half in (0, 1):
+        # Behind the candidates stand the rows of the first half that are tested, then the second's.
+        first = n + half * len(tested[0])
+        rows = np.concatenate([np.arange(n), np.arange(first, first + len(tested[half]))])
+        known = Rows.of(auxiliary.rows(halves[1 - half]), space)
+        ground = Ground(
+            shown=shown,
+            known=known,
+            released=near.at(rows),
+            auxiliary=Near.of(asked.rows(rows), known, NEAREST, run.seed),
+        )
         for score in _scores(ground, options, run.seed):
             claims += surprise(score[:n], score[n:])
     return MembershipAnswer(claims=claims)
@@ -77,11 +96,12 @@ def _scores(ground: Ground, options: PanelOptions, seed: int) -> tuple[Floats, .
     )
 
 
-def _halves(auxiliary: Table, seed: int) -> tuple[tuple[Table, Table], tuple[Table, Table]]:
-    """Return two halves of the people, and the same the other way round."""
-    people = np.random.default_rng(seed).permutation(np.unique(auxiliary.subjects))
+def _halves(subjects: Ints, seed: int) -> tuple[Ints, Ints]:
+    """Return the rows of two halves of the people, in random order."""
+    rng = np.random.default_rng(seed)
+    people = rng.permutation(np.unique(subjects))
     if len(people) < 2:
         raise NotApplicable("auxiliary people", found="one", expected="at least two")
-    first = np.isin(auxiliary.subjects, people[: len(people) // 2])
-    one, other = auxiliary.rows(first), auxiliary.rows(~first)
-    return (one, other), (other, one)
+    order = rng.permutation(len(subjects))
+    first = np.isin(subjects[order], people[: len(people) // 2])
+    return order[first], order[~first]

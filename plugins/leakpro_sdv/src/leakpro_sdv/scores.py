@@ -22,7 +22,7 @@ FLOOR = 1e-6
 """Added to distances, which are means over columns in ranges: equal rows have a logarithm too."""
 
 NEAREST = 32
-"""Rows that a density is summed over; of 4,800 rows the others change no rank that matters."""
+"""Distinct rows that a density is summed over; on Adult ranks agree by .98 with those of all."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -70,6 +70,16 @@ class Near:
             count=base.count[found.index],
             beyond=(found.ties - nearer) / (found.index.shape[1] - nearer),
             rows=float(base.count.sum()),
+        )
+
+    def at(self, queries: Ints) -> "Near":
+        """Return what is near some of the queries."""
+        return evolve(
+            self,
+            index=self.index[queries],
+            log_distance=self.log_distance[queries],
+            count=self.count[queries],
+            beyond=self.beyond[queries],
         )
 
     def log_density(self, exponent: float) -> Floats:
