@@ -71,8 +71,9 @@ def _page(attack: str, exhibits: Sequence[Exhibit]) -> str:
     said = (
         "No claim about a person in the training data came true."
         if number == 0
-        else f"{number:,} claim{'s' if number > 1 else ''} of this attack about people in the "
-        "training data that came true, each beside that person's row. Open one to see it."
+        else f"Here {'stand' if number > 1 else 'stands'} {number:,} of the claims of this attack "
+        "about people in the training data that came true, each beside that person's row. "
+        "Open one to see it."
     )
     shown = "".join(_exhibit(i, e) for i, e in enumerate(exhibits, 1))
     return (

@@ -23,7 +23,7 @@ from leakpro_core.report import (
 from leakpro_core.statistics import clopper_pearson, newcombe_difference
 
 ROUNDS = 2000
-TOLERATED = 0.1
+TOLERATED = 0.04
 COLUMNS = (
     ("person's number", "identifier"),
     ("age", "numeric"),
@@ -175,7 +175,7 @@ def inference(
 def singling_out(adversary: str) -> tuple[AttackResult, ...]:
     """Three attacks: more is singled out the more columns a predicate has."""
     by_columns = tuple(
-        point(k, c, n, blind=b, facet=str(f), coverage="all claims", null_p=0.0004)
+        point(k, c, n, blind=b, facet=f"{f} columns", coverage="all claims", null_p=0.0004)
         for f, k, c, b, n in (
             (2, 4, 3, 5, 310),
             (3, 9, 4, 4, 340),
@@ -316,6 +316,7 @@ def _finding(attacks: tuple[AttackResult, ...], word: Word, statement: str) -> F
                 needed=None if p.excess_high <= TOLERATED else 2600,
             )
             for p in best.success
+            if p.coverage == "all claims"
         ),
     )
 
@@ -388,7 +389,7 @@ def table() -> RiskReport:
         _finding(
             by_game["attribute-inference"],
             Word.INCONCLUSIVE,
-            "No leak was found, but the test could not exclude an excess above 10 points.",
+            "No leak was found, but the test could not exclude an excess above 4 points.",
         ),
         _finding(
             by_game["copies"],

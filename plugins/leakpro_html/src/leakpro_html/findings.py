@@ -23,8 +23,8 @@ class FindingView:
     points: flagging points of the best attack, where a leak was found; bounds: what could still
     be flagged, where none was; conclusive: whether figures may be read at all.
     detection: whether its game is one; of success games hits are the points of the best attack
-    over all claims and where it is strongest, people those about whom its claims came true, risks
-    the bounds in the answer, where no leak was found, and all_risks those among the figures.
+    over all claims and where it is strongest, risks the bounds in the answer, where no leak was
+    found, and all_risks those among the figures.
     """
 
     finding: Finding
@@ -36,7 +36,6 @@ class FindingView:
     detection: bool
     told: table_words.GameWords
     hits: tuple[tuple[str, SuccessPoint], ...]
-    people: int | None
     risks: success.Bounds
     all_risks: success.Bounds
 
@@ -62,9 +61,8 @@ def arrange(finding: Finding, attacks: Sequence[AttackResult]) -> FindingView:
         detection=not success.is_success(game),
         told=table_words.game(game),
         hits=_hits(winner),
-        people=None if winner is None else winner.people,
-        risks=success.bounds(game, risks, success.ANSWERED),
-        all_risks=success.bounds(game, finding.bounds, success.TABLED),
+        risks=success.bounds(risks, success.ANSWERED),
+        all_risks=success.bounds(finding.bounds, success.TABLED),
     )
 
 
@@ -73,4 +71,4 @@ def _hits(attack: AttackResult | None) -> tuple[tuple[str, SuccessPoint], ...]:
     if attack is None or not success.plays(attack):
         return ()
     points = dict.fromkeys(p for p in (success.main_point(attack), success.strongest(attack)) if p)
-    return tuple((success.about(attack.game, p.facet, p.coverage), p) for p in points)
+    return tuple((success.about(p.facet, p.coverage), p) for p in points)

@@ -9,6 +9,9 @@ from math import isfinite
 
 UNKNOWN = "not estimable"
 MINUS = "\u2212"
+KNOWN = 1_000_000
+"""The n of what was not counted but is known: two digits are shown of it."""
+
 _SIGNIFICANT = 2
 _DASH = "\u2013"  # en dash: from, to
 

@@ -41,6 +41,7 @@ def _environment() -> Environment:
         priors=view.PRIORS,
         shown=success.SHOWN,
         named=view.NAMED,
+        known=formatting.KNOWN,
         told=table_words.game,
     )
     return environment

@@ -15,6 +15,9 @@ from leakpro_core.report import AttackResult, RiskBound, SuccessPoint
 from leakpro_html import success_charts, table_words
 from leakpro_html.charts import Chart
 
+ALL = "all claims"
+"""The coverage at which nothing is chosen."""
+
 SHOWN = 20
 """So many facets are shown of one attack at one coverage."""
 
@@ -115,7 +118,7 @@ def trend(attack: AttackResult, anchor: str) -> tuple[Chart, ...]:
 def main_point(attack: AttackResult) -> SuccessPoint | None:
     """Return the point over all facets and all claims, else the first there is."""
     pooled = [p for p in attack.success if p.facet == ""]
-    return next((p for p in pooled if p.coverage == "all claims"), next(iter(attack.success), None))
+    return next((p for p in pooled if p.coverage == ALL), next(iter(attack.success), None))
 
 
 def strongest(attack: AttackResult) -> SuccessPoint | None:
@@ -142,25 +145,20 @@ def overview(name: str, title: str, attacks: Sequence[AttackResult]) -> tuple[Ch
     )
 
 
-def bounds(game: str, given: Sequence[RiskBound], most: int) -> Bounds:
+def bounds(given: Sequence[RiskBound], most: int) -> Bounds:
     """Return upper bounds, those that exceed the tolerance by most first."""
     ordered = sorted(given, key=lambda b: b.tolerated - b.high)
     return Bounds(
-        shown=tuple((about(game, b.facet, b.coverage), b) for b in ordered[:most]),
+        shown=tuple((about(b.facet, b.coverage), b) for b in ordered[:most]),
         left_out=max(len(ordered) - most, 0),
     )
 
 
-def about(game: str, facet: str, coverage: str) -> str:
-    """Return what a point is about: ``surest tenth, age``."""
-    return f"{coverage}, {facet_label(game, facet)}" if facet else coverage
-
-
-def facet_label(game: str, facet: str) -> str:
-    """Return the name of a facet; a bare number of columns gets its unit."""
-    if game == "singling-out" and facet.isdecimal():
-        return f"{facet} column{'' if facet == '1' else 's'}"
-    return facet or table_words.POOLED
+def about(facet: str, coverage: str) -> str:
+    """Return what a point is about: ``age``, ``surest tenth``, ``surest tenth, age``."""
+    if facet and coverage == ALL:
+        return facet
+    return f"{coverage}, {facet}" if facet else coverage
 
 
 def _groups(attack: AttackResult, anchor: str) -> list[Group]:
@@ -171,10 +169,7 @@ def _groups(attack: AttackResult, anchor: str) -> list[Group]:
     groups = [_group(of, table_words.POOLED, "coverage", pooled, 0, anchor)] if pooled else []
     for coverage in dict.fromkeys(p.coverage for p in attack.success if p.facet):
         facets = [p for p in attack.success if p.facet and p.coverage == coverage]
-        lines = [
-            Line(label=facet_label(attack.game, p.facet), point=p)
-            for p in _shown(attack.game, facets)
-        ]
+        lines = [Line(label=p.facet, point=p) for p in _shown(attack.game, facets)]
         name = f"{anchor}-{len(groups)}"
         groups.append(_group(of, _sentence(coverage), told.facet, lines, len(facets), name))
     return groups

@@ -104,7 +104,7 @@ def _key(figure: Figure, blind: bool) -> None:
 
 def _describe(bar: Bar) -> str:
     def span(e: Estimate) -> str:
-        return formatting.share_range(e.low, e.high, e.n, " to ")
+        return formatting.share_range(e.low, e.high, e.n or formatting.KNOWN, " to ")
 
     blind = "" if bar.blind is None else f", blind {span(bar.blind)}"
     return f"{bar.label}: {span(bar.exposed)}, control {span(bar.control)}{blind}"

@@ -15,7 +15,7 @@ class GameWords:
     """How a success game is told.
 
     claims: what the adversary makes many of; exposed, control: what a claim does that comes true
-    in that arm, after "of 1,000 claims, so many"; facet, facets: what claims are about.
+    in that arm, after "of 1,000 claims, so many"; facet: what claims are about.
     """
 
     title: str
@@ -25,7 +25,6 @@ class GameWords:
     exposed: str = "come true for people in the data"
     control: str = "for control people"
     facet: str = "facet"
-    facets: str = "facets"
 
 
 GAMES = {
@@ -42,7 +41,6 @@ GAMES = {
         exposed="isolate a person in the data",
         control="isolate a control person",
         facet="number of columns",
-        facets="numbers of columns",
     ),
     "linkability": GameWords(
         title="Linkability",
@@ -58,7 +56,6 @@ GAMES = {
         exposed="are right for people in the data",
         control="are right for control people",
         facet="number of candidates",
-        facets="numbers of candidates",
     ),
     "attribute-inference": GameWords(
         title="Attribute inference",
@@ -75,22 +72,20 @@ GAMES = {
         exposed="are right for people in the data",
         control="are right for control people",
         facet="attribute",
-        facets="attributes",
     ),
     "copies": GameWords(
         title="Copies",
         question="Do released rows repeat rows of the training data?",
         rule=(
-            "Each released row is compared with the rows of the training data. It comes true "
-            "where it repeats one exactly, or lies nearer to it than chance would bring it. "
-            "Control: it repeats a row of as many control people. Blind: auxiliary rows in the "
+            "Each released row is compared with the rows of the training data. It counts where "
+            "it repeats one exactly, or lies nearer to one than chance would bring it. Control: "
+            "it repeats a row of as many control people. Blind: auxiliary rows in the "
             "place of the released ones."
         ),
         claims="released rows",
         exposed="repeat a row of the training data",
         control="repeat a control row",
         facet="likeness",
-        facets="kinds of likeness",
     ),
 }
 
