@@ -78,7 +78,8 @@ def surprise(scores: Floats, others: Floats) -> Floats:
     n = len(order)
     start = order[n - 1 - int(_TAIL * n)]
     excess = order[order > start] - start
-    rate = 1 / excess.mean() if excess.size else 1.0
+    # Scores are logarithms: a tail thinner than a thousandth is a tie, but for rounding.
+    rate = 1 / max(float(excess.mean()), 1e-3) if excess.size else 1.0
     as_high = n - np.searchsorted(order, np.minimum(scores, start), "left")
     as_high = np.where(scores > start, excess.size, as_high)
     tail = np.maximum(scores - start, 0.0) * rate
