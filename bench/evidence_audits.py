@@ -45,7 +45,11 @@ PATHS = (
     "leakpro_core/judge/rounds.py",
     "leakpro_core/judge/verdict.py",
     "leakpro_core/judge/words.py",
-    "leakpro_core/statistics/*.py",
+    "leakpro_core/statistics/epsilon.py",
+    "leakpro_core/statistics/intervals.py",
+    "leakpro_core/statistics/multiplicity.py",
+    "leakpro_core/statistics/power.py",
+    "leakpro_core/statistics/roc.py",
     "leakpro_core/validity.py",
     "plugins/leakpro_mia/src/leakpro_mia/*.py",
 )
