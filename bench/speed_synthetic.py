@@ -66,9 +66,10 @@ if task in ("single-column", "multi-column"):
     one.evaluate(mode=mode)
     rates.append(one.risk().value)
 elif task == "linkability":
+    right = [name for name in names if name not in left]
     one = LinkabilityEvaluator(
-        original, synthetic, aux_cols=(left, [n for n in names if n not in left]), n_attacks=guesses,
-        n_neighbors=1, control=control,
+        original, synthetic, aux_cols=(left, right), n_attacks=guesses, n_neighbors=1,
+        control=control,
     )
     one.evaluate(n_jobs=1)
     rates.append(one.risk().value)
@@ -171,9 +172,9 @@ def tables(folder: Path, factor: int) -> Path:
 def own(task: str, folder: Path) -> tuple[float, float, float]:
     """Return CPU seconds, megabytes above the inputs, and the excess over control."""
     import pyarrow.parquet as pq
-    from leakpro_core.tabular.infer import tables as harmonised
 
     from leakpro_core.games.samples import TableStage
+    from leakpro_core.tabular.infer import tables as harmonised
 
     raw = {n: pq.read_table(folder / f"{n}.parquet") for n in ("original", "control", "synthetic")}
     found = harmonised(raw)
