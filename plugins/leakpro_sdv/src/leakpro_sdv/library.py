@@ -6,6 +6,7 @@ Nothing here imports SDV or pandas before it is called: plans are checked withou
 import importlib
 import io
 import random
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -64,7 +65,13 @@ def quiet() -> Iterator[None]:
 def module(name: str) -> Any:
     """Return a module of SDV, imported on the first call."""
     with quiet():  # what SDV imports warns too
-        return importlib.import_module(name)
+        found = importlib.import_module(name)
+    # SDV's progress bars would lock among processes, by a semaphore that an executor's worker
+    # leaves behind when it is ended: Python complains of it on the user's terminal.
+    bars = importlib.import_module("tqdm").tqdm
+    if not hasattr(bars, "_lock"):
+        bars.set_lock(threading.RLock())
+    return found
 
 
 @contextmanager
