@@ -161,7 +161,8 @@ def paired_units(facet: str, coverage: str, claims: Claims, chosen: Bools) -> Un
         hit, drawn = hit * claims.tenth[chosen], drawn * claims.tenth[chosen]
         # Whom the blind adversary's predicates isolate is not known.
         blind = np.full(len(hit), np.nan)
-    unit, tested = clusters(subject, hit), clusters(subject, drawn)
+    unit = clusters(subject, hit)
+    tested = unit if np.array_equal(drawn, hit) else clusters(subject, drawn)
     whole = claims.unit[chosen][np.unique(tested, return_index=True)[1]]
     played = ~np.isnan(blind)
     return Units(

@@ -191,7 +191,7 @@ def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound], t: Tongu
     met = [p for j in mine for p in j.points if p.coverage == ALL and p.facet in facets]
     paired = any(j.paired for j in mine)
     unit = f"{t.many} that meet different people" if paired else "people in each arm"
-    fewest = min(min(p.exposed.n, p.control.n or p.exposed.n) for p in met)
+    fewest = min((min(p.exposed.n, p.control.n or p.exposed.n) for p in met), default=0)
     if needed > fewest:
         return f"About {headcount(needed).removeprefix('about ')} {unit} would be needed."
     return (
