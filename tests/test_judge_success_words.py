@@ -181,6 +181,16 @@ def test_sentence_of_extraction():
     )
 
 
+def test_numbers_of_people_are_not_told_to_the_digit():
+    said = find(leaking(4.0, people=1234)).statement
+    assert "came true about 1,200 of the 4,800 people" in said
+
+
+def test_near_repeats_are_not_called_repeats():
+    said = find(evolve(leaking(4.0), game="copies")).statement
+    assert "a released row is at least 3 times likelier in odds to repeat or nearly repeat" in said
+
+
 def test_sentence_of_not_found():
     assert find(QUIET).statement == (
         "No leak was found. With these attacks, of every 100 links at most 4.1 more are right "

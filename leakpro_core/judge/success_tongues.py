@@ -36,8 +36,8 @@ _TONGUES = {
     COPIES: Tongue(
         "released row",
         "released rows",
-        "repeat",
-        "repeat",
+        "repeat or nearly repeat",
+        "repeat or nearly repeat",
         "a row of the training data",
         "one of as many control rows",
     ),

@@ -137,7 +137,7 @@ def _leak(word: Word, mine: Sequence[JudgedSuccess], best: JudgedSuccess, everyb
 def _concerned(judged: JudgedSuccess, point: SuccessPoint, everybody: int) -> str:
     lucky = ", some of them by luck" if point.control.value > 0.0 else ""
     return (
-        f" In all, its claims came true about {headcount(judged.people)} of the {everybody:,} "
+        f" In all, its claims came true about {_number(judged.people)} of the {everybody:,} "
         f"people in the training data{lucky}."
     )
 
@@ -193,7 +193,7 @@ def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound], t: Tongu
     unit = f"{t.many} that meet different people" if paired else "people in each arm"
     fewest = min((min(p.exposed.n, p.control.n or p.exposed.n) for p in met), default=0)
     if needed > fewest:
-        return f"About {headcount(needed).removeprefix('about ')} {unit} would be needed."
+        return f"About {_number(needed)} {unit} would be needed."
     return (
         f"{fewest:,} {unit} exclude an attack that guesses four times out of five; this time they "
         "did not, and more would tell."
@@ -262,6 +262,11 @@ def _range(between: str) -> str:
 
 def _numbers(found: Estimate) -> str:
     return f"{plain(found.value)} [{at_least(found.low)}, {at_most(found.high)}]"
+
+
+def _number(count: int) -> str:
+    """Return a number of people in two significant digits, where "about" stands before it."""
+    return headcount(count).removeprefix("about ")
 
 
 def _clause(sentence: str) -> str:
