@@ -428,6 +428,25 @@ def test_a_better_control_is_never_detected():
     assert judged(tried(np.zeros(100), hits(40, 100)))[0].p_value == 1.0
 
 
+def test_chances_at_equal_n_are_not_many_small_pieces_of_evidence():
+    """Four times as many originals: ten lucky predicates meet ten of them, each counts 1/4."""
+    chances = [0.25 * hits(10, 200), np.zeros(200)]
+    found = [judge.judge_success([tried(*chances)], POLICY, seed=i)[0] for i in range(20)]
+    assert at(found[0]).exposed.value == approx(2.5 / 200)
+    assert sum(j.detected for j in found) <= 1
+    assert judged(tried(0.25 * hits(100, 200), np.zeros(200)))[0].detected
+
+
+def test_a_chance_to_meet_one_of_several_people_is_no_evidence_of_a_leak():
+    nobody = np.full((2, 200), -1)
+    likely = 0.9 * hits(100, 200)
+    found = judged(tried(likely, np.zeros(200), subject=nobody))[0]
+    assert at(found).exposed.value == approx(0.45)
+    assert (found.detected, found.strength) == (False, 0.0)
+    assert judged(tried(hits(100, 200), likely[::-1], subject=nobody))[0].strength < 1.5
+    assert not judged(tried(hits(100, 200), likely[::-1], subject=nobody))[0].detected
+
+
 # Whatever the input
 
 

@@ -1,9 +1,11 @@
 """Rates of two arms side by side: means of unit values in [0, 1], paired or not.
 
 A unit is whatever is independent of the others: a person, or all claims about one person. Its value
-is the share of its claims that came true. Such values spread less than coin flips of the same mean
-(Hoeffding 1963), so that the intervals of coin flips hold for them too; ``total`` below is their
-sum. MOVER: limits of a function of two rates, recovered from the limits of each
+is the share of its claims that came true. Coins of unequal chances have smaller tails than as many
+of the mean chance (Hoeffding 1956), and sums of values in [0, 1] spread less than those of coins of
+the same mean (Hoeffding 1963). That is no proof for every tail of a sum of such values, so sums are
+rounded outwards and coverage is counted (``bench/evidence_success.py``). ``total`` below is a sum
+of values. MOVER: limits of a function of two rates, recovered from the limits of each
 (Donner, Zou 2012, Stat. Methods Med. Res. 21).
 """
 
