@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from leakpro_core import judge
 from leakpro_core.errors import BadArray
+from leakpro_core.games import outcome
 from leakpro_core.judge.success_rounds import sample_of
 from leakpro_core.judge.success_units import ALL, SUREST, VULNERABLE, clusters, surest
 from leakpro_core.plan import Policy
@@ -547,3 +548,28 @@ def test_wilson_bounds_exclude_where_nothing_came_true():
     p = at(judged(people((0, 200), (0, 200)))[0])
     assert p.excess_high == approx(wilson(0, 200).high)
     assert judged(people((0, 200), (0, 200)))[0].bounds[0].needed is None
+
+
+def test_where_facets_are_nested_all_claims_are_those_of_the_first():
+    n = 60
+    ones, half = np.ones(n), np.zeros(n)
+    evidence = Evidence(
+        subject=np.tile(np.r_[np.arange(n), -1 - np.arange(n)], 2),
+        cluster=np.zeros(4 * n, np.int64),
+        exposed=np.tile(np.repeat([True, False], n), 2),
+        claim=np.zeros(4 * n),
+        hit=np.r_[half, half, ones, half],
+        blind_claim=np.full(4 * n, np.nan),
+        blind_hit=np.full(4 * n, np.nan),
+        null_p=np.full(4 * n, np.nan),
+        round=np.r_[np.tile(np.arange(n), 2), np.tile(n + np.arange(n), 2)],
+        facet=np.repeat([0, 1], 2 * n),
+    )
+    refereed = outcome.Refereed(
+        evidence=evidence, facets=("exact", "near"), paired=True, nested=True
+    )
+    one = judge.SuccessRounds(label="copies", adversary="a", game="copies", refereed=refereed)
+    (judged,) = judge.judge_success([one], Policy(), seed=0)
+    rates = {(p.facet, p.coverage): p.exposed.value for p in judged.points}
+    assert rates["", "all claims"] == rates["exact", "all claims"] == 0.0
+    assert rates["near", "all claims"] == 1.0

@@ -93,6 +93,7 @@ def referee(
         evidence=evidence,
         facets=FACETS,
         paired=True,
+        nested=True,
         scale=people / min(people, headcount(stage.control)),
         asked=len(stage.released),
         made=int(np.count_nonzero(~np.isnan(answer.claims))),

@@ -28,6 +28,8 @@ class Refereed:
 
     facets: names of what rounds are about; ``evidence.facet`` counts in them.
     paired: each round stands in both arms (equal ``evidence.round``), one claim tried on both.
+    nested: each facet asks about the same claims once more (copies: exact, near); all claims
+    together are those of the first facet.
     scale: factor from a rate of rounds to the risk that is told (equal n, see ``copies``).
     made: claims that were made of ``asked`` that were wanted; notes: sentences for the report
     (predicates that were too heavy, say).
@@ -37,6 +39,7 @@ class Refereed:
     evidence: Evidence
     facets: tuple[str, ...]
     paired: bool = False
+    nested: bool = False
     scale: float = 1.0
     asked: int = 0
     made: int = 0

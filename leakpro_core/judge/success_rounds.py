@@ -175,10 +175,14 @@ def _points(
 ) -> Iterator[tuple[str, str, Bools]]:
     """Yield facet, coverage and claims of each point; whose hits count, ``paired_units`` knows."""
     every = np.ones(len(claims.claim), np.bool_)
+    if refereed.nested:
+        every = claims.facet == 0
     yield "", ALL, every
-    yield "", SUREST, surest(claims.claim, rng)
+    sure = np.zeros(len(every), np.bool_)
+    sure[every] = surest(claims.claim[every], rng)
+    yield "", SUREST, sure
     if claims.tenth is not None:
-        yield "", VULNERABLE, every if refereed.paired else claims.tenth[:, 0]
+        yield "", VULNERABLE, every if refereed.paired else every & claims.tenth[:, 0]
     if len(refereed.facets) > 1:
         for number, name in enumerate(refereed.facets):
             yield name, ALL, claims.facet == number
