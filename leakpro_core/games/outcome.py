@@ -1,9 +1,9 @@
 """What a referee of a table game returns: evidence, what its rounds are about, and exhibits."""
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen, validators
 
-from leakpro_core.arrays import Bools, array
+from leakpro_core.arrays import Bools, Ints, array
 from leakpro_core.records import Evidence
 
 
@@ -23,6 +23,24 @@ class Exhibit:
 
 
 @frozen(kw_only=True)
+class Matched:
+    """Whom claims that are tried on both arms meet, among equally many people of each arm.
+
+    The people of the larger arm are drawn, so that people of both arms can be exchanged for one
+    another where there is no leak. Claim i (``evidence.round``) meets the people
+    ``person[start[i]:start[i + 1]]``: start int64 ``[claims + 1]``, person int64 ``[meetings]``;
+    exposed, tenth: bool ``[people]``, their arm, and whether they are of the most vulnerable tenth.
+    rule: in an arm a claim comes true where it meets exactly "one" person of it, or "any".
+    """
+
+    start: Ints = array(np.int64)
+    person: Ints = array(np.int64)
+    exposed: Bools = array(np.bool_)
+    tenth: Bools = array(np.bool_)
+    rule: str = field(validator=validators.in_(("one", "any")))
+
+
+@frozen(kw_only=True)
 class Refereed:
     """One attack as one adversary, compared with the secret.
 
@@ -34,6 +52,7 @@ class Refereed:
     made: claims that were made of ``asked`` that were wanted; notes: sentences for the report
     (predicates that were too heavy, say).
     tenth: bool a round, its person is among the most vulnerable tenth; None: not known.
+    matched: whom claims meet, where paired; what may be called a leak rests on it.
     """
 
     evidence: Evidence
@@ -46,3 +65,4 @@ class Refereed:
     notes: tuple[str, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
     tenth: Bools | None = array(np.bool_, optional=True)
+    matched: Matched | None = None
