@@ -233,7 +233,7 @@ def prepared(task: str, stage):  # type: ignore[no-untyped-def]
 
     def inferred() -> float:
         parts = []
-        for column in secrets(stage, ()):
+        for column in secrets(stage.original, stage.control, ()):
             drawn, secret = attribute_inference.challenge(stage, column, 0.05, 0)
             answer = attack(drawn, options, quiet)
             parts.append(attribute_inference.referee(answer, secret, None, attack=task))

@@ -170,7 +170,8 @@ class Games:
     """The ``[games]`` table: what the challenger of games on tables hides.
 
     rounds: people of each arm that are attacked, and guesses that singling out may make.
-    secrets: columns that are inferred, each from all others; every column where left out.
+    secrets: columns that are inferred, each from all others; where left out, every column, or 20
+        that are drawn where there are more.
     left: columns of one half of linkability, the others are the other half; where left out, core
         halves them so that either half tells about as much.
     auxiliary_share: share of the control's people that the adversary knows as auxiliary rows

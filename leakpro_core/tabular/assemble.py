@@ -30,6 +30,7 @@ from leakpro_core.tabular import exhibits
 from leakpro_core.tabular.checks import Checks
 from leakpro_core.tabular.generators import Generated
 from leakpro_core.tabular.play import TablePlayed
+from leakpro_core.tabular.secrets import secrets
 from leakpro_core.tabular.weigh import SELECTED, Verdicts, judged
 
 _UNTRIED = (
@@ -43,10 +44,14 @@ _UNTRIED = (
 
 @frozen(kw_only=True)
 class Sized:
-    """How an attack fares on other releases by the same generator, and on more or fewer rows."""
+    """How an attack fares on other releases by the same generator, and on more or fewer rows.
+
+    notes: sentences about that.
+    """
 
     spread: tuple[SizePoint, ...] = ()
     growth: tuple[SizePoint, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def assemble(
@@ -100,7 +105,11 @@ def assemble(
         findings=findings,
         attacks=tuple(results),
         controls=checks.controls,
-        not_tested=(*untried(plugins, played, checks.controls), *_UNTRIED),
+        not_tested=(
+            *untried(plugins, played, checks.controls),
+            *_not_inferred(plan, generated, played),
+            *_UNTRIED,
+        ),
         limits=(*LIMITS, *unapproved(plan, plugins), *release.notes),
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
@@ -200,6 +209,26 @@ def _incomplete(plan: Plan, plugins: PluginSet, played: Sequence[TablePlayed]) -
     return reasons
 
 
+def _not_inferred(
+    plan: Plan, generated: Generated, played: Sequence[TablePlayed]
+) -> tuple[NotTested, ...]:
+    """Return that columns were left out of attribute inference, where it was played."""
+    games = {p.attack.offered.offer.game for p in played if p.status == "finished"}
+    release, chosen = generated.release, plan.games.secrets
+    every = secrets(release.original, release.control, ())
+    left = len(set(every) - set(chosen))
+    if "attribute-inference" not in games or not left:
+        return ()
+    return (
+        NotTested(
+            means=f"attribute inference of {left} columns",
+            reason=f"{len(chosen)} of {len(every)} columns were inferred; [games] secrets says "
+            "which, else they are drawn",
+            consequence="Nothing is said about the others.",
+        ),
+    )
+
+
 def _card(adversary: Adversary, generated: Generated) -> Card:
     return Card(
         name=adversary.name,
@@ -282,7 +311,7 @@ def _result(
         exhibits=shown.get(name, ""),
         asked=p.refereed.asked,
         made=p.refereed.made,
-        notes=p.refereed.notes,
+        notes=(*p.refereed.notes, *more.notes),
         spread=more.spread,
         growth=more.growth,
     )

@@ -10,7 +10,9 @@ from leakpro_core import judge
 from leakpro_core.arrays import Bools
 from leakpro_core.errors import NotApplicable
 from leakpro_core.games.samples import TableStage
+from leakpro_core.judge.numbers import listed
 from leakpro_core.plan import Adversary, ChosenAttack, Plan
+from leakpro_core.play import rows_of
 from leakpro_core.plugins import PluginSet
 from leakpro_core.protocols import Log
 from leakpro_core.records import Release, TableRelease
@@ -22,6 +24,7 @@ from leakpro_core.tabular.checks import Checks, after, before
 from leakpro_core.tabular.generators import Generated, generate
 from leakpro_core.tabular.people import most_vulnerable, settle
 from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
+from leakpro_core.tabular.secrets import few, settled
 from leakpro_core.tabular.table import Table
 from leakpro_core.vetting import for_workers
 
@@ -43,6 +46,7 @@ def audit(
     assert release.tables is not None
     tables = settle(release.tables, plan.games.auxiliary_share, spawn(plan.seed, "auxiliary"))
     store.expect(fingerprint(tables))
+    plan = hidden(plan, tables)
     refuse_unplayable(plan, tables, log)
     # 2 shadow training: targets where there is no table yet, shadow generators
     generated = generate(plan, tables, release.targets, store, for_workers(plugins), log)
@@ -93,6 +97,12 @@ def fingerprint(release: TableRelease) -> str:
         for values in (*table.values, table.subjects):
             digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+def hidden(plan: Plan, release: TableRelease) -> Plan:
+    """Return the plan with the columns that its games hide (see ``secrets.settled``)."""
+    games = settled(plan.games, release.original, release.control, spawn(plan.seed, "secrets"))
+    return evolve(plan, games=games)
 
 
 def refuse_unplayable(plan: Plan, release: TableRelease, log: Log) -> None:
@@ -170,6 +180,15 @@ def _sized(
     sizes = smaller(generated.synthetic, generator(plan.seed, "growth"))
     if release.larger is not None:
         sizes.append((f"{len(release.larger):,} rows", release.larger))
+    scene, notes = evolve(scene, guess=False, blind=None), []
+    if offer.game == "attribute-inference":
+        # Each release costs a column an attack: a few columns show how the excess changes.
+        scene = evolve(scene, games=few(scene.games, release.original))
+        if scene.games != plan.games:
+            notes.append(
+                f"How the excess changes with the release is that of {listed(scene.games.secrets)}"
+            )
+        whole = _about(whole, scene.games.secrets)
     own = _figure(plan, whole, "this release", len(generated.synthetic))
 
     def points(tables: Sequence[tuple[str, Table]]) -> list[SizePoint]:
@@ -178,7 +197,7 @@ def _sized(
             if not len(table):
                 continue
             stage = evolve(scene.stage, released=table)
-            one = play(evolve(scene, stage=stage, guess=False, blind=None), attack)
+            one = play(evolve(scene, stage=stage), attack)
             found += _figure(plan, one, label, len(table))
         return found
 
@@ -186,7 +205,21 @@ def _sized(
     if offer.game == "membership":
         return Sized(spread=tuple(spread))
     growth = sorted([*own, *points(sizes)], key=lambda p: p.rows)
-    return Sized(spread=tuple(spread), growth=tuple(growth))
+    return Sized(spread=tuple(spread), growth=tuple(growth), notes=tuple(notes))
+
+
+def _about(played: TablePlayed, names: Sequence[str]) -> TablePlayed:
+    """Return what came of the rounds about some facets."""
+    found = played.refereed
+    if found is None or found.evidence.facet is None:
+        return played
+    kept = np.isin(found.evidence.facet, [found.facets.index(n) for n in names])
+    part = evolve(
+        found,
+        evidence=rows_of(found.evidence, kept),
+        tenth=None if found.tenth is None else found.tenth[kept],
+    )
+    return evolve(played, refereed=part)
 
 
 def smaller(released: Table, rng: np.random.Generator) -> list[tuple[str, Table]]:

@@ -18,6 +18,7 @@ from leakpro_core.report import Control
 from leakpro_core.seeds import generator, spawn
 from leakpro_core.tabular.people import objects
 from leakpro_core.tabular.play import TablePlayed, TableScene, play
+from leakpro_core.tabular.secrets import few
 from leakpro_core.tabular.table import stacked
 from leakpro_core.tabular.weigh import Weighed, weigh
 
@@ -158,6 +159,7 @@ def _tried(
     tried = evolve(
         scene,
         stage=evolve(stage, rounds=min(TRIED, stage.rounds), trained_on=None, pair=None),
+        games=few(plan.games, scene.stage.original),
         blind=None,
         guess=False,
         seed=seed,
@@ -212,17 +214,22 @@ def _planted_control(
     by = list(dict.fromkeys(w.label for w in found if w.p_value <= alpha))
     what = f"{percent(share)} of the released rows were replaced by original rows"
     caught = f"found by {listed(by)}" if by else "no attack found it"
-    missed = f"; nothing was seen by {listed(blind)}" if blind and by else ""
+    missed = f"; nothing was seen by {_told(blind)}" if blind and by else ""
     unseen = {(adversary, family): f"its attacks do not see it when {what}" for family in blind}
     return Control(
         name=name,
         result="pass" if not blind else "warn" if by else "fail",
         statement=f"{what[0].upper()}{what[1:]}: {caught}{missed}.",
-        sensitivity=f"A leak of {percent(share)} is within reach of {listed(sorted(seen))}."
+        sensitivity=f"A leak of {percent(share)} is within reach of {_told(sorted(seen))}."
         if seen
         else "",
         adversary=adversary,
     ), unseen
+
+
+def _told(families: Sequence[str]) -> str:
+    """Return families in words; the name of one has a comma of its own."""
+    return listed([family.replace(", ", " of the ") for family in families])
 
 
 def _people(subjects: Ints, members: Bools) -> Bools:

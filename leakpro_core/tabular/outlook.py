@@ -10,9 +10,10 @@ from leakpro_core.protocols import Log
 from leakpro_core.records import Release
 from leakpro_core.seeds import spawn
 from leakpro_core.statistics import newcombe_difference
-from leakpro_core.tabular.audit import refuse_unplayable, scenes_before
+from leakpro_core.tabular.audit import hidden, refuse_unplayable, scenes_before
 from leakpro_core.tabular.people import settle
 from leakpro_core.tabular.play import obstacle
+from leakpro_core.tabular.secrets import secrets
 
 RATE = 0.5
 """The rate of hits at which an excess is told least precisely."""
@@ -22,6 +23,7 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
     """Yield the lines to print: tables, columns, what can be excluded, what will be played."""
     assert release.tables is not None
     tables = settle(release.tables, plan.games.auxiliary_share, spawn(plan.seed, "auxiliary"))
+    plan = hidden(plan, tables)
     refuse_unplayable(plan, tables, log)
     people = [len(np.unique(t.subjects)) for t in (tables.original, tables.control)]
     spare = 0 if tables.auxiliary is None else len(tables.auxiliary)
@@ -33,6 +35,9 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
     )
     kinds = ", ".join(f"{c.name} ({c.kind.value})" for c in tables.original.columns)
     yield f"columns: {kinds}"
+    every = len(secrets(tables.original, tables.control, ()))
+    if len(plan.games.secrets) < every:
+        yield f"inferred: {len(plan.games.secrets)} of {every} columns"
     arms = np.repeat([True, False], people)
     yield f"membership: {sample_size_control(arms, plan.policy).statement}"
     tried = [min(plan.games.rounds, n) for n in people]

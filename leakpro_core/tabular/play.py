@@ -25,6 +25,7 @@ from leakpro_core.plan import Adversary, ChosenAttack, Games
 from leakpro_core.protocols import Log
 from leakpro_core.references import resolve
 from leakpro_core.seeds import spawn
+from leakpro_core.tabular.narrow import narrowed
 from leakpro_core.tabular.secrets import halves, secrets
 from leakpro_core.units import RunOf
 
@@ -116,12 +117,14 @@ def _ask(
     scene: TableScene, attack: ChosenAttack, challenge: object, wanted: type[T], *purpose: str
 ) -> T:
     where = (scene.adversary.name, attack.label, *purpose)
+    seen, codes = narrowed(challenge)
     with tempfile.TemporaryDirectory(prefix="leakpro-") as scratch:
         run = RunOf(seed=spawn(scene.seed, "attack", *where), scratch=Path(scratch), log=scene.log)
-        answer = resolve(attack.offered.offer.ref)(challenge, attack.options, run)
+        answer = resolve(attack.offered.offer.ref)(seen, attack.options, run)
     if not isinstance(answer, wanted):
         raise TypeError(f"the attack returned {type(answer).__name__}, not a {wanted.__name__}")
-    return answer
+    given: T = codes.back(answer, challenge)
+    return given
 
 
 def _without(scene: TableScene) -> TableStage | None:
@@ -176,7 +179,7 @@ def _linkability(scene: TableScene, attack: ChosenAttack) -> Refereed:
 def _attribute_inference(scene: TableScene, attack: ChosenAttack) -> Refereed:
     blind = _without(scene)
     parts = []
-    for name in secrets(scene.stage, scene.games.secrets):
+    for name in secrets(scene.stage.original, scene.stage.control, scene.games.secrets):
 
         def ask(
             stage: TableStage, purpose: str, name: str = name

@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+from attrs import evolve
 
 from leakpro_core.arrays import AnyArray
 from leakpro_core.errors import BadValue, NotApplicable
-from leakpro_core.games.samples import TableStage
+from leakpro_core.plan import Games
+from leakpro_core.seeds import generator
 from leakpro_core.tabular.table import Column, Kind, Table
+
+MOST = 20
+"""Columns that are inferred, at most, where the plan names none."""
+
+FEW = 5
+"""Of these, columns that controls and other sizes of the release are tried with, at most."""
 
 UNKNOWN = (Kind.IDENTIFIER, Kind.TEXT)
 """Kinds of column that no attack is given."""
@@ -64,26 +72,59 @@ def _entropy(values: AnyArray) -> float:
     return float(-(share * np.log2(share)).sum())
 
 
-def secrets(stage: TableStage, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that are inferred: those of the plan, or all that vary.
+def settled(games: Games, original: Table, control: Table, seed: int) -> Games:
+    """Return the games with the columns that are inferred: those of the plan, else all that vary.
+
+    Where these are more than ``MOST``, so many of them are drawn: each costs an attack of its own.
+    ``UnknownName`` for a column that is not there, ``BadValue`` for an identifier or free text,
+    for a column that is to be inferred and has one value, or for a left half that leaves no right
+    one.
+    """
+    if games.left and len(known(original)) > 1:
+        halves(original, games.left)
+    names = secrets(original, control, games.secrets)
+    same = [name for name in games.secrets if name not in names]
+    if same and len(known(original)) > 1:
+        raise BadValue(
+            "[games] secrets",
+            found=f"{same[0]!r}, which has one value in original and control",
+            expected="columns that can be guessed wrong",
+        )
+    if not games.secrets and len(names) > MOST:
+        drawn = generator(seed, "secrets").permutation(len(names))[:MOST]
+        names = tuple(names[i] for i in sorted(drawn))
+    return evolve(games, secrets=names)
+
+
+def few(games: Games, original: Table) -> Games:
+    """Return the games with at most ``FEW`` of the secret columns, those that tell most apart.
+
+    For what repeats an attack: a leak of whole rows shows in any of them.
+    """
+    told = [_entropy(original.values[original.index(name)]) for name in games.secrets]
+    first = sorted(np.argsort(-np.array(told), kind="stable")[:FEW])
+    return evolve(games, secrets=tuple(games.secrets[i] for i in first))
+
+
+def secrets(original: Table, control: Table, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that can be inferred: of those wanted, or of all, the ones that vary.
 
     ``UnknownName`` for a column that is not there, ``BadValue`` for an identifier or free text.
     """
-    table = stage.original
     for name in wanted:
-        if table.columns[table.index(name)].kind in UNKNOWN:
+        if original.columns[original.index(name)].kind in UNKNOWN:
             raise BadValue(
                 "[games] secrets",
                 found=f"{name!r}, an identifier or free text",
                 expected="columns that can be guessed",
             )
-    names = wanted or [column.name for column in known(table)]
-    if len(known(table)) < 2:
+    names = dict.fromkeys(wanted or [column.name for column in known(original)])
+    if len(known(original)) < 2:
         return ()
-    return tuple(name for name in names if _varies(stage, table.index(name)))
+    return tuple(name for name in names if _varies(original, control, original.index(name)))
 
 
-def _varies(stage: TableStage, column: int) -> bool:
-    values = np.concatenate([stage.original.values[column], stage.control.values[column]])
+def _varies(original: Table, control: Table, column: int) -> bool:
+    values = np.concatenate([original.values[column], control.values[column]])
     there = values[~np.isnan(values)] if values.dtype == np.float64 else values[values >= 0]
     return len(there) > 0 and bool((there != there[0]).any())
