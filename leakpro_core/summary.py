@@ -80,19 +80,32 @@ def plugins_of(plan: Plan) -> set[str]:
 def libraries(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return name and version of the libraries whose arithmetic is in the evidence of a run.
 
-    Those that core computes with, and what the plugins that the plan uses require themselves.
+    Those that core computes with, what the plugins that the plan uses require themselves, and what
+    their extras require where these are installed.
     """
     names = {"numpy", "scipy", "scikit-learn"}
     for plugin in plugins_of(plan) - {BUILTIN}:
-        with suppress(PackageNotFoundError):
-            needs = [need for need in requires(plugin) or () if "extra ==" not in need]
-            names |= {re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs}
+        plain, extra = _needs(plugin)
+        # What an extra brings (SDV, say) computes through libraries of its own, and these of theirs.
+        first = {name for one in extra for name in _needs(one)[0]}
+        names |= plain | extra | first | {name for one in first for name in _needs(one)[0]}
     found = []
     for name in sorted(names):
         if not name.startswith("leakpro"):
             with suppress(PackageNotFoundError):
                 found.append((name, version(name)))
     return tuple(found)
+
+
+def _needs(distribution: str) -> tuple[set[str], set[str]]:
+    """Return names of what a distribution requires, and of what its extras do."""
+    plain: set[str] = set()
+    extra: set[str] = set()
+    with suppress(PackageNotFoundError):
+        for need in requires(distribution) or ():
+            name = re.split(r"[^\w.-]", need, maxsplit=1)[0]
+            (extra if "extra ==" in need else plain).add(name)
+    return plain, extra
 
 
 def _files(value: object) -> Iterator[Path]:

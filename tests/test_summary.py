@@ -6,7 +6,7 @@ import pytest
 
 from leakpro_core.parser import read, resolve
 from leakpro_core.plugins import PluginSet
-from leakpro_core.summary import describe
+from leakpro_core.summary import describe, libraries
 from leakpro_core.vetting import choose
 
 PLAN = """\
@@ -58,3 +58,13 @@ def test_it_belongs_to_the_content_of_each_file(folder, plugins, name) -> None:
     assert before == identity(folder, plugins)
     (folder / name).write_text((folder / name).read_text() + "# changed\n")
     assert before != identity(folder, plugins)
+
+
+def test_libraries_of_an_extra_belong_to_it(tmp_path, plugins) -> None:
+    pytest.importorskip("sdv", reason="the extra leakpro-sdv[sdv] is not installed")
+    (tmp_path / "audit.toml").write_text(
+        'schema = 1\n[target]\nloader = "table"\nsynthetic = "s.csv"\noriginal = "o.csv"\n'
+        'control = "c.csv"\n[[attacks]]\nname = "copies"\n'
+    )
+    plan = resolve(read(tmp_path / "audit.toml"), plugins)
+    assert {"sdv", "ctgan", "copulas", "rdt", "torch"} <= {name for name, _ in libraries(plan)}
