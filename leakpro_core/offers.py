@@ -73,11 +73,13 @@ class LoaderOffer(Offer):
 class TrainerOffer(Offer):
     """Stage 2, shadow training: ``train(data, unit, run) -> Cohort``.
 
+    kind: what is trained: models, or generators of tables, whose units hold a ``Fitting``.
     backend: torch, jax, ...; attacks that need a backend can use its models.
     trial: reference to ``trial(data, unit, run) -> Trial``, a short timed trial on the machine
         that is to train, which chooses how cohorts are trained; None: there is nothing to choose.
     """
 
+    kind: str = field(default="model", validator=validators.in_(("model", "generator")))
     backend: str = ""
     trial: str | None = field(default=None, validator=_reference)
 

@@ -164,7 +164,8 @@ class Fitting:
     """The options of a training unit that fits generators: what ``TrainingUnit.options`` holds.
 
     columns: of the records, which are ``Table.matrix`` of all people; subjects: int64 ``[n]``;
-    rows: how many rows each generator is to release; options: the trainer's own.
+    rows: how many rows each generator is to release; options: the trainer's own; identity: a hash
+    of levels and subjects, so that no unit is taken for one of other tables.
     The cohort's ``parameters()`` are the released rows: ``{"released": float64 [models, rows,
     columns]}``, as ``Table.matrix``, and ``{"owners": int64 [models, rows]}``, whose row it is.
     """
@@ -173,6 +174,7 @@ class Fitting:
     subjects: Ints = array(np.int64)
     rows: int
     options: object
+    identity: str = ""
 
 
 @frozen(kw_only=True)

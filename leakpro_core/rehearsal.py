@@ -129,6 +129,12 @@ def _check_shadows(plan: Plan, target: Target | None) -> None:
             expected="a table with a trainer: core trains the targets by the shadows' recipe",
             fix='Add [shadows] with trainer = "torch" and a recipe.',
         )
+    if plan.shadows is not None and plan.shadows.offered.offer.kind != "model":
+        raise BadValue(
+            "[shadows] trainer",
+            found=f"{plan.shadows.offered.offer.name!r}, which fits generators of tables",
+            expected="one that trains models",
+        )
     if target is not None and isinstance(target.handle, Recorded) and plan.shadows is not None:
         raise BadValue(
             "[shadows]",

@@ -23,6 +23,9 @@ from leakpro_core.report import RiskReport, from_json, to_json
 
 SUMS, LOCK = "SHA256SUMS", ".lock"
 
+EXHIBITS = "exhibits"
+"""Pages about people, apart from the report: whoever may not keep them can delete them."""
+
 _PARTS = ("signals", "answers", "evidence")
 
 
@@ -174,7 +177,7 @@ def at_work(folder: Path, plan: Mapping[str, object]) -> Iterator[Store]:
                 fix="Wait until it ends, or choose another --out.",
             )
         store = Store.open(folder, plan)
-        for place in (folder, *(folder / part for part in _PARTS)):
+        for place in (folder, *(folder / part for part in (*_PARTS, EXHIBITS))):
             sweep(place)
         yield store
 
@@ -223,6 +226,8 @@ def damaged(folder: Path) -> str | None:
     said = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     files = _sealed(folder)
     for name in sorted({*said, *files}):
+        if name not in files and Path(name).parent == Path(EXHIBITS):
+            continue  # deleted on purpose
         # A name that is no file of a run is damage, and is not even looked at.
         if name not in files or sha256(folder / name) != said.get(name):
             return name
@@ -232,7 +237,8 @@ def damaged(folder: Path) -> str | None:
 def _sealed(folder: Path) -> list[str]:
     """Return the files that SHA256SUMS lists."""
     evidence = sorted((folder / "evidence").glob("*.parquet"))
-    return ["plan.json", "report.json", *(str(path.relative_to(folder)) for path in evidence)]
+    pages = sorted((folder / EXHIBITS).glob("*.html"))
+    return ["plan.json", "report.json", *(str(p.relative_to(folder)) for p in (*evidence, *pages))]
 
 
 def _write_json(path: Path, plan: Mapping[str, object]) -> None:

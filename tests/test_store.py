@@ -151,6 +151,28 @@ def test_sums_name_the_files_of_a_run_and_no_others(tmp_path, line) -> None:
     assert damaged(store.folder) is not None
 
 
+def test_exhibits_may_be_deleted_and_not_changed(tmp_path) -> None:
+    store = Store.open(tmp_path / "run", {"sha256": "a"})
+    (store.folder / "report.json").write_text("{}")
+    page = store.folder / "exhibits" / "copies.html"
+    page.parent.mkdir()
+    page.write_text("<p>")
+    store.seal()
+    page.write_text("<b>")
+    assert damaged(store.folder) == "exhibits/copies.html"
+    page.unlink()
+    assert damaged(store.folder) is None
+
+
+def test_what_a_killed_run_left_of_an_exhibit_is_deleted(tmp_path) -> None:
+    half = tmp_path / "run" / "exhibits" / ".copies.html.9.tmp"
+    half.parent.mkdir(parents=True)
+    (tmp_path / "run" / "plan.json").write_text('{"sha256": "a"}')
+    half.write_text("Jane Doe")
+    with at_work(tmp_path / "run", {"sha256": "a"}):
+        assert not half.exists()
+
+
 @given(arrays(st.sampled_from(["f4", "f8", "i8", "?"]), array_shapes(min_dims=0, min_side=0)))
 def test_a_saved_array_is_what_numpy_would_save(tmp_path_factory, values) -> None:
     folder, expected = tmp_path_factory.mktemp("saved"), io.BytesIO()

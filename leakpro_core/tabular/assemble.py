@@ -2,25 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
-import attrs
 import numpy as np
-from attrs import evolve, frozen
 
 from leakpro_core import judge
 from leakpro_core.boundaries import LIMITS, unapproved, untried
 from leakpro_core.cards import policy_summary, provenance
 from leakpro_core.plan import Adversary, Plan
 from leakpro_core.plugins import PluginSet
-from leakpro_core.records import Evidence, Release
+from leakpro_core.records import Release
 from leakpro_core.report import (
     LEAKS,
-    AttackResult,
     Card,
     DataSummary,
     Finding,
     NotTested,
     RiskReport,
-    SizePoint,
     TargetSummary,
     Word,
 )
@@ -30,8 +26,9 @@ from leakpro_core.tabular import exhibits
 from leakpro_core.tabular.checks import Checks
 from leakpro_core.tabular.generators import Generated
 from leakpro_core.tabular.play import TablePlayed
+from leakpro_core.tabular.results import Sized, name_of, result, selected_result
 from leakpro_core.tabular.secrets import secrets
-from leakpro_core.tabular.weigh import SELECTED, Verdicts, judged
+from leakpro_core.tabular.weigh import Verdicts, judged
 
 _UNTRIED = (
     NotTested(
@@ -40,18 +37,6 @@ _UNTRIED = (
         consequence="Nothing is said about them.",
     ),
 )
-
-
-@frozen(kw_only=True)
-class Sized:
-    """How an attack fares on other releases by the same generator, and on more or fewer rows.
-
-    notes: sentences about that.
-    """
-
-    spread: tuple[SizePoint, ...] = ()
-    growth: tuple[SizePoint, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def assemble(
@@ -68,19 +53,18 @@ def assemble(
     clock: float,
 ) -> RiskReport:
     """Judge the evidence, write it, and return the report."""
-    found, rounds = judged(played, plan.policy, spawn(plan.seed, "tables"))
+    found, chosen = judged(played, plan.policy, spawn(plan.seed, "tables"))
     hashes, shown = {}, {}
     for p in played:
         if p.refereed is not None:
-            name = _name(plan, p.attack.label, p.adversary.name)
+            name = name_of(plan, p.attack.label, p.adversary.name)
             hashes[name] = store.write_evidence(name, p.refereed.evidence)
             if p.refereed.exhibits:
                 path = exhibits.write(store.folder, name, p.attack.label, p.refereed.exhibits)
                 shown[name] = str(path.relative_to(store.folder))
-    for r in rounds:
-        if r.label.startswith(SELECTED):
-            name = _name(plan, r.label, r.adversary)
-            hashes[name] = store.write_evidence(name, r.evidence)
+    for r in chosen:
+        name = name_of(plan, r.label, r.adversary)
+        hashes[name] = store.write_evidence(name, r.evidence)
     findings = tuple(
         finding
         for adversary in plan.adversaries
@@ -88,10 +72,13 @@ def assemble(
     )
     cards = tuple(_card(a, generated) for a in plan.adversaries)
     verdict = judge.overall(
-        findings, cards, plan.policy, incomplete=_incomplete(plan, plugins, played)
+        findings,
+        cards,
+        plan.policy,
+        incomplete=[*_incomplete(plan, plugins, played), *checks.failed],
     )
-    results = [_result(plan, p, found, hashes, shown, sized) for p in played]
-    results += [_selected(plan, r, found, hashes) for r in rounds if r.label.startswith(SELECTED)]
+    results = [result(plan, p, found, hashes, shown, sized) for p in played]
+    results += [selected_result(plan, r, found, hashes) for r in chosen]
     return RiskReport(
         name=plan.name,
         status=verdict.status,
@@ -113,10 +100,6 @@ def assemble(
         limits=(*LIMITS, *unapproved(plan, plugins), *release.notes),
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
-
-
-def _name(plan: Plan, label: str, adversary: str) -> str:
-    return label if len(plan.adversaries) == 1 else f"{label}@{adversary}"
 
 
 def _findings(
@@ -271,110 +254,8 @@ def _data(plan: Plan, generated: Generated) -> DataSummary:
         auxiliary=0 if release.auxiliary is None else len(release.auxiliary),
         classes=0,
         modality="tabular",
-        sampling=plan.data.sampling,
+        sampling="random",
         released=len(generated.synthetic),
         columns=tuple((c.name, c.kind.value) for c in release.original.columns),
         rounds=plan.games.rounds,
     )
-
-
-def _result(
-    plan: Plan,
-    p: TablePlayed,
-    found: Verdicts,
-    hashes: Mapping[str, str],
-    shown: Mapping[str, str],
-    sized: Mapping[tuple[str, str], Sized],
-) -> AttackResult:
-    """Return the result of one attack as one adversary, finished or not."""
-    offered, offer = p.attack.offered, p.attack.offered.offer
-    base = AttackResult(
-        label=p.attack.label,
-        attack=offer.name,
-        plugin=offered.plugin,
-        version=offered.version,
-        adversary=p.adversary.name,
-        summary=offer.summary,
-        reference=offer.reference,
-        options=_options(p.attack.options),
-        status=p.status,
-        reason=p.reason,
-        game=offer.game,
-    )
-    if p.refereed is None:
-        return base
-    name, key = _name(plan, p.attack.label, p.adversary.name), (p.adversary.name, p.attack.label)
-    more = sized.get(key, Sized())
-    base = evolve(
-        base,
-        evidence=hashes[name],
-        exhibits=shown.get(name, ""),
-        asked=p.refereed.asked,
-        made=p.refereed.made,
-        notes=(*p.refereed.notes, *more.notes),
-        spread=more.spread,
-        growth=more.growth,
-    )
-    if offer.game == "membership":
-        return _detection(plan, base, found, p.refereed.evidence)
-    mine = [j for j in found.successes if (j.adversary, j.label) == key]
-    if not mine:
-        return base
-    return evolve(
-        base,
-        success=mine[0].points,
-        detected=mine[0].detected,
-        p_value=mine[0].p_value,
-        strength=mine[0].strength,
-        people=mine[0].people,
-        made=mine[0].made,
-    )
-
-
-def _detection(plan: Plan, base: AttackResult, found: Verdicts, evidence: Evidence) -> AttackResult:
-    key = (base.adversary, base.label)
-    by_family = {j.family: j for j in found.detections if (j.adversary, j.label) == key}
-    main = by_family[judge.MAIN]
-    blind = None
-    if not np.isnan(evidence.blind_claim).all():
-        blind = evolve(evidence, claim=evidence.blind_claim)
-    return evolve(
-        base,
-        auc=main.auc,
-        points=main.points
-        if blind is None
-        else tuple(
-            evolve(q, blind=judge.tpr_of(blind, q.level, plan.policy)) if q.kind == "fpr" else q
-            for q in main.points
-        ),
-        exclusion=main.exclusion,
-        detected=any(j.detected for j in by_family.values()),
-        p_value=min(j.p_value for j in by_family.values()),
-        strength=main.strength,
-        roc=main.roc,
-        histogram=main.histogram,
-        blind_auc=None if blind is None else judge.auc_of(blind, plan.policy),
-    )
-
-
-def _selected(
-    plan: Plan, rounds: judge.Rounds, found: Verdicts, hashes: Mapping[str, str]
-) -> AttackResult:
-    base = AttackResult(
-        label=rounds.label,
-        attack=SELECTED,
-        plugin="leakpro-core",
-        version="",
-        adversary=rounds.adversary,
-        summary="The membership attack that does best on one half of the people, on the other.",
-        reference="selection on one half, report on the other",
-        evidence=hashes[_name(plan, rounds.label, rounds.adversary)],
-    )
-    return _detection(plan, base, found, rounds.evidence)
-
-
-def _options(options: object) -> tuple[tuple[str, str], ...]:
-    if not attrs.has(type(options)):
-        return ()
-    names = [a.name for a in attrs.fields(type(options))]  # type: ignore[arg-type]
-    return tuple((name, str(getattr(options, name))) for name in names)

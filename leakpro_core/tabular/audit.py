@@ -19,11 +19,12 @@ from leakpro_core.records import Release, TableRelease
 from leakpro_core.report import RiskReport, SizePoint
 from leakpro_core.seeds import generator, spawn
 from leakpro_core.store import Store
-from leakpro_core.tabular.assemble import Sized, assemble
+from leakpro_core.tabular.assemble import assemble
 from leakpro_core.tabular.checks import Checks, after, before
-from leakpro_core.tabular.generators import Generated, generate
+from leakpro_core.tabular.generators import Generated, check_fitting, generate
 from leakpro_core.tabular.people import most_vulnerable, settle
 from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
+from leakpro_core.tabular.results import Sized
 from leakpro_core.tabular.secrets import few, settled
 from leakpro_core.tabular.table import Table
 from leakpro_core.vetting import for_workers
@@ -69,7 +70,7 @@ def audit(
         if one.refereed is not None:
             key = (scene.adversary.name, attack.label)
             sized[key] = _sized(plan, generated, scene, attack, one)
-    checks = after(plan, checks, scenes, spawn(plan.seed, "controls"), log)
+    checks = after(plan, checks, scenes, played, spawn(plan.seed, "controls"), log)
     # the judge
     return assemble(
         plan,
@@ -88,7 +89,8 @@ def audit(
 def fingerprint(release: TableRelease) -> str:
     """Return a hash of all tables of a release."""
     tables = (release.synthetic, release.original, release.control, release.auxiliary)
-    digest = hashlib.sha256(repr(release.original.columns).encode())
+    columns = [(c.name, c.kind.value, c.levels, c.integer) for c in release.original.columns]
+    digest = hashlib.sha256(repr(columns).encode())
     for table in (*tables, release.larger, *release.again):
         if table is None:
             digest.update(b"none\n")
@@ -106,7 +108,11 @@ def hidden(plan: Plan, release: TableRelease) -> Plan:
 
 
 def refuse_unplayable(plan: Plan, release: TableRelease, log: Log) -> None:
-    """Raise ``NotApplicable`` for an attack that the plan names and no adversary can play."""
+    """Raise ``NotApplicable`` for an attack that the plan names and no adversary can play.
+
+    And whatever ``check_fitting`` raises.
+    """
+    check_fitting(plan, release)
     for attack in plan.attacks:
         reasons = [obstacle(scene, attack) for scene in scenes_before(plan, release, log)]
         if attack.named and all(reasons):

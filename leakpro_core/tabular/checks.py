@@ -1,6 +1,6 @@
 """The validity panel of a table audit: may the arms be compared, and do the attacks work here?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from attrs import evolve, frozen
@@ -10,26 +10,26 @@ from leakpro_core.controls.blind import blind_test
 from leakpro_core.controls.duplicates import duplicate_control
 from leakpro_core.controls.sample_size import sample_size_control
 from leakpro_core.games.samples import TableStage
-from leakpro_core.judge.numbers import listed, percent
+from leakpro_core.judge.numbers import listed
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log
 from leakpro_core.records import TableRelease
 from leakpro_core.report import Control
 from leakpro_core.seeds import generator, spawn
 from leakpro_core.tabular.people import objects
-from leakpro_core.tabular.play import TablePlayed, TableScene, play
-from leakpro_core.tabular.secrets import few
+from leakpro_core.tabular.play import TablePlayed, TableScene
 from leakpro_core.tabular.table import stacked
-from leakpro_core.tabular.weigh import Weighed, weigh
+from leakpro_core.tabular.trials import (
+    halved,
+    not_run,
+    null_control,
+    plant,
+    planted_control,
+    tried,
+)
 
 LOOKED_AT = 20_000
 """Rows of both arms that the blind adversary is fitted on, at most."""
-
-TRIED = 1000
-"""People of each arm that are attacked in a control, at most."""
-
-FAILS = 0.01
-"""A known null that an attack calls a leak at this p-value breaks it; up to alpha it warns."""
 
 
 @frozen(kw_only=True)
@@ -38,7 +38,8 @@ class Checks:
 
     blind: the blind adversary's claims about original, then control rows, NaN where it did not
     look; all_broken: why no conclusion stands; broken: why a family's attacks support none, by
-    adversary and family; unseen: why it cannot be concluded that a family finds nothing.
+    adversary and family; unseen: why it cannot be concluded that a family finds nothing; failed:
+    what failed in a control.
     """
 
     controls: tuple[Control, ...]
@@ -46,6 +47,7 @@ class Checks:
     all_broken: str | None = None
     broken: Mapping[tuple[str, str], str]
     unseen: Mapping[tuple[str, str], str]
+    failed: tuple[str, ...] = ()
 
 
 def before(plan: Plan, release: TableRelease, seed: int, log: Log) -> Checks:
@@ -94,149 +96,72 @@ def before(plan: Plan, release: TableRelease, seed: int, log: Log) -> Checks:
     )
 
 
-def after(plan: Plan, checks: Checks, scenes: Sequence[TableScene], seed: int, log: Log) -> Checks:
-    """Play every attack on a known null and on planted leaks, in the audit's own data."""
+def after(
+    plan: Plan,
+    checks: Checks,
+    scenes: Sequence[TableScene],
+    played: Sequence[TablePlayed],
+    seed: int,
+    log: Log,
+) -> Checks:
+    """Play every attack on a known null and on planted leaks, in the audit's own data.
+
+    A family that finished in the audit and of which no attack could be judged in a control is said
+    not to be controlled: a known null that nobody played breaks it, and a planted leak that nobody
+    looked for leaves nothing to say about finding nothing.
+    """
     controls = list(checks.controls)
     broken: dict[tuple[str, str], str] = {}
     unseen: dict[tuple[str, str], str] = {}
+    failed: list[str] = []
     for scene in scenes:
-        null = _tried(plan, scene, _null, spawn(seed, "null"), log)
-        control, broken_here = _null_control(null, plan, scene.adversary.name)
+        name = scene.adversary.name
+        families = _families(p for p in played if p.adversary.name == name)
+        null = tried(plan, scene, halved, spawn(seed, "null"), log)
+        control, broken_here = null_control(null, families, plan, name)
         controls.append(control)
         broken |= broken_here
+        failed += null.failed
         for share in sorted(plan.games.planted, reverse=True):
 
             def planted(stage: TableStage, seed: int, share: float = share) -> TableStage:
                 return plant(stage, share, seed)
 
-            found = _tried(plan, scene, planted, spawn(seed, "planted", str(share)), log)
-            control, unseen_here = _planted_control(found, plan, scene.adversary.name, share)
+            found = tried(plan, scene, planted, spawn(seed, "planted", str(share)), log)
+            control, unseen_here = planted_control(found, families, plan, name, share)
             controls.append(control)
+            failed += found.failed
             # A leak of a fifth is what every family must see; smaller ones are told.
             if share == max(plan.games.planted):
                 unseen |= unseen_here
-    return evolve(checks, controls=tuple(controls), broken=broken, unseen=unseen)
-
-
-def plant(stage: TableStage, share: float, seed: int) -> TableStage:
-    """Return the stage with a share of the released rows replaced by original rows, verbatim."""
-    rng = np.random.default_rng(seed)
-    count = round(share * len(stage.released))
-    where = rng.permutation(len(stage.released))[:count]
-    whose = rng.permutation(len(stage.original))
-    source = stage.original.rows(np.resize(whose, count))
-    values = []
-    for mine, theirs in zip(stage.released.values, source.values, strict=True):
-        mixed = mine.copy()
-        mixed[where] = theirs
-        values.append(mixed)
-    return evolve(stage, released=evolve(stage.released, values=tuple(values)), shadows=())
-
-
-def _null(stage: TableStage, seed: int) -> TableStage:
-    """Return the stage with one half of the control's people in the place of the original."""
-    people = np.unique(stage.control.subjects)
-    drawn = np.random.default_rng(seed).permutation(people)[: len(people) // 2]
-    first = np.isin(stage.control.subjects, drawn)
+        alone = [a.label for a in plan.attacks if a.offered.offer.shadows]
+        if alone and any(p.adversary.name == name and p.attack.label in alone for p in played):
+            why = f"No control is played with shadow generators, which {listed(alone)} needs"
+            controls.append(not_run("shadow generators", why, name))
+        if not plan.games.planted:
+            controls.append(not_run("planted leaks", "The plan switched them off", name))
+            why = "no planted leak was looked for: the plan switched them off"
+            unseen |= {(name, family): why for family in families}
     return evolve(
-        stage,
-        original=stage.control.rows(first),
-        control=stage.control.rows(~first),
-        tenth_original=stage.tenth_control[first],
-        tenth_control=stage.tenth_control[~first],
-        shadows=(),
+        checks,
+        controls=tuple(controls),
+        broken=broken,
+        unseen=unseen,
+        failed=tuple(dict.fromkeys(failed)),
     )
 
 
-def _tried(
-    plan: Plan,
-    scene: TableScene,
-    change: Callable[[TableStage, int], TableStage],
-    seed: int,
-    log: Log,
-) -> tuple[Weighed, ...]:
-    stage = change(scene.stage, seed)
-    tried = evolve(
-        scene,
-        stage=evolve(stage, rounds=min(TRIED, stage.rounds), trained_on=None, pair=None),
-        games=few(plan.games, scene.stage.original),
-        blind=None,
-        guess=False,
-        seed=seed,
-        # Whatever fails here has failed, or will fail, in the audit itself.
-        log=log,
-    )
-    played: list[TablePlayed] = []
-    for attack in plan.attacks:
-        log.info("control", attack=attack.label, adversary=scene.adversary.name)
-        # An attack that was named is refused by the audit itself where it cannot be played.
-        played.append(play(tried, evolve(attack, named=False)))
-    return weigh(played, plan.policy, spawn(seed, "judge"))
-
-
-def _null_control(
-    found: Sequence[Weighed], plan: Plan, adversary: str
-) -> tuple[Control, dict[tuple[str, str], str]]:
-    name, alpha = "known null", 1.0 - plan.policy.confidence
-    if not found:
-        return _not_run(name, "No attack could be played on it", adversary), {}
-    worst = min(found, key=lambda w: w.p_value)
-    caught = [w for w in found if w.p_value <= FAILS]
-    broken = {
-        (adversary, w.family): f"{w.label} finds a leak between two halves of the control people, "
-        "where there is none"
-        for w in caught
-    }
-    result = "fail" if caught else "warn" if worst.p_value <= alpha else "pass"
-    names = list(dict.fromkeys(w.label for w in caught))
-    said = {
-        "pass": "No attack finds a leak between two halves of the control people",
-        "warn": f"{worst.label} finds what might be a leak between two halves of the control "
-        "people, which luck brings about in one audit of twenty",
-        "fail": f"{listed(names)} finds a leak between two halves of the control people, where "
-        "there is none",
-    }[result]
-    chance = f"smallest p = {worst.p_value:.3f} over {len(found)} attacks"
-    return Control(
-        name=name, result=result, statement=f"{said} ({chance}).", adversary=adversary
-    ), broken
-
-
-def _planted_control(
-    found: Sequence[Weighed], plan: Plan, adversary: str, share: float
-) -> tuple[Control, dict[tuple[str, str], str]]:
-    name, alpha = f"planted {percent(share)}", 1.0 - plan.policy.confidence
-    if not found:
-        return _not_run(name, "No attack could be played on it", adversary), {}
-    families = list(dict.fromkeys(w.family for w in found))
-    seen = {w.family for w in found if w.p_value <= alpha}
-    blind = [family for family in families if family not in seen]
-    by = list(dict.fromkeys(w.label for w in found if w.p_value <= alpha))
-    what = f"{percent(share)} of the released rows were replaced by original rows"
-    caught = f"found by {listed(by)}" if by else "no attack found it"
-    missed = f"; nothing was seen by {_told(blind)}" if blind and by else ""
-    unseen = {(adversary, family): f"its attacks do not see it when {what}" for family in blind}
-    return Control(
-        name=name,
-        result="pass" if not blind else "warn" if by else "fail",
-        statement=f"{what[0].upper()}{what[1:]}: {caught}{missed}.",
-        sensitivity=f"A leak of {percent(share)} is within reach of {_told(sorted(seen))}."
-        if seen
-        else "",
-        adversary=adversary,
-    ), unseen
-
-
-def _told(families: Sequence[str]) -> str:
-    """Return families in words; the name of one has a comma of its own."""
-    return listed([family.replace(", ", " of the ") for family in families])
+def _families(played: Iterable[TablePlayed]) -> tuple[str, ...]:
+    """Return the families of attacks that finished and that controls can be played with."""
+    games = [
+        p.attack.offered.offer.game
+        for p in played
+        if p.status == "finished" and not p.attack.offered.offer.shadows
+    ]
+    return tuple(dict.fromkeys(games))
 
 
 def _people(subjects: Ints, members: Bools) -> Bools:
     who = np.unique(subjects, return_inverse=True)[1]
     exposed: Bools = np.bincount(who, weights=members) > 0
     return exposed
-
-
-def _not_run(name: str, why: str, adversary: str) -> Control:
-    return Control(name=name, result="not run", statement=f"{why}.", adversary=adversary)

@@ -12,9 +12,7 @@ from urllib.parse import quote
 
 from leakpro_core.files import cannot_write, write_atomic
 from leakpro_core.games.outcome import Exhibit
-
-FOLDER = "exhibits"
-"""Name of the folder, in the run's, that holds them."""
+from leakpro_core.store import EXHIBITS
 
 _PLAIN = " @._-+,()"
 """Signs that stand in a file's name as they are, as letters and digits do."""
@@ -51,12 +49,13 @@ def write(folder: Path, name: str, attack: str, exhibits: Sequence[Exhibit]) -> 
     as in a URL; attack: what the page calls the attack. ``CannotWrite`` where the disk is full,
     say.
     """
-    path = folder / FOLDER / f"{_safe(name)}.html"
+    path = folder / EXHIBITS / f"{_safe(name)}.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
     write_atomic(path, _page(attack, exhibits).encode())
+    path.chmod(0o600)  # nobody else's to read
     return path
 
 

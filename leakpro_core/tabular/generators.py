@@ -4,6 +4,8 @@ A cohort of generators is trained like any other, by the same executor, trial, c
 resume; what is kept of it are its released rows, where a cohort of models keeps its weights.
 """
 
+import hashlib
+
 import numpy as np
 from attrs import evolve, frozen
 
@@ -51,15 +53,9 @@ def generate(
 
     The first target is what is audited, the others show how much that depends on the seed.
     """
+    check_fitting(plan, release)
     if plan.shadows is None:
-        if release.synthetic is None:
-            raise MissingKey(
-                "[shadows]",
-                found="nothing",
-                expected="a table with a trainer: the released rows are those of generators that "
-                "it fits",
-                fix='Add [shadows] with trainer = "sdv", or name the synthetic rows in [target].',
-            )
+        assert release.synthetic is not None
         n = len(release.original) + len(release.control)
         return Generated(
             release=release,
@@ -92,6 +88,39 @@ def generate(
     )
 
 
+def check_fitting(plan: Plan, release: TableRelease) -> None:
+    """Check that the generators that the plan asks for can be fitted.
+
+    ``MissingKey`` where nothing says by what, ``BadValue`` for a trainer of models, or for a pool
+    of auxiliary rows where there are none.
+    """
+    shadows = plan.shadows
+    if shadows is None and release.synthetic is None:
+        raise MissingKey(
+            "[shadows]",
+            found="nothing",
+            expected="a table with a trainer: the released rows are those of generators that "
+            "it fits",
+            fix='Add [shadows] with trainer = "sdv", or name the synthetic rows in [target].',
+        )
+    if shadows is None:
+        return
+    if shadows.offered.offer.kind != "generator":
+        raise BadValue(
+            "[shadows] trainer",
+            found=f"{shadows.offered.offer.name!r}, which trains models",
+            expected="one that fits generators of tables",
+            fix='Set trainer = "sdv", or remove [shadows].',
+        )
+    if shadows.pool == "auxiliary" and release.auxiliary is None:
+        raise BadValue(
+            "[shadows] pool",
+            found='"auxiliary", and no auxiliary rows',
+            expected="rows to fit shadow generators on",
+            fix='Name auxiliary in [target], or set pool = "candidates".',
+        )
+
+
 def _fitted(
     plan: Plan,
     release: TableRelease,
@@ -108,11 +137,14 @@ def _fitted(
         return Trained(signals={}, weights={})
     everybody = [release.original, release.control]
     everybody += [] if release.auxiliary is None else [release.auxiliary]
+    subjects = np.concatenate([t.subjects for t in everybody])
+    levels = repr([c.levels for c in release.original.columns]).encode()
     options = Fitting(
         columns=release.original.columns,
-        subjects=np.concatenate([t.subjects for t in everybody]),
+        subjects=subjects,
         rows=released,
         options=shadows.options,
+        identity=hashlib.sha256(levels + subjects.tobytes()).hexdigest(),
     )
     fitting = evolve(plan, shadows=evolve(shadows, options=options))
     with course(

@@ -44,6 +44,13 @@ def settle(release: TableRelease, share: float, seed: int) -> TableRelease:
     known = generator(seed, "auxiliary").permutation(people)[: int(share * len(people))]
     if not known.size:
         return release
+    if len(people) - len(known) < 2:
+        raise BadArray(
+            "[target] control",
+            found=f"{len(people)} people, of whom {len(known)} are set aside as auxiliary",
+            expected="at least two that are left",
+            fix="Lower [games] auxiliary_share, or give more control people.",
+        )
     aside = np.isin(release.control.subjects, known)
     return evolve(
         release, control=release.control.rows(~aside), auxiliary=release.control.rows(aside)

@@ -37,7 +37,7 @@ def judged(
 ) -> tuple[Verdicts, tuple[judge.Rounds, ...]]:
     """Return verdicts on all attacks, each kind of game at its share of the error budget.
 
-    And the membership rounds, with those of the attack that was chosen on half of the people.
+    And the rounds of the membership attack that was chosen on half of the people, by adversary.
     """
     done = [p for p in played if p.refereed is not None]
     detections = [_rounds(p) for p in done if p.attack.offered.offer.game == "membership"]
@@ -51,9 +51,10 @@ def judged(
         for p in done
         if p.attack.offered.offer.game != "membership" and p.refereed is not None
     ]
-    names = dict.fromkeys(r.adversary for r in detections)
-    for name in names:
-        detections += selected([r for r in detections if r.adversary == name], policy, seed)
+    chosen: list[judge.Rounds] = []
+    for name in dict.fromkeys(r.adversary for r in detections):
+        chosen += selected([r for r in detections if r.adversary == name], policy, seed)
+    detections += chosen
     every = len(detections) + len(successes)
     found = Verdicts(
         detections=judge.judge(
@@ -67,7 +68,7 @@ def judged(
             successes, policy, seed=seed, share=len(successes) / max(1, every)
         ),
     )
-    return found, tuple(detections)
+    return found, tuple(chosen)
 
 
 def weigh(played: Sequence[TablePlayed], policy: Policy, seed: int) -> tuple[Weighed, ...]:

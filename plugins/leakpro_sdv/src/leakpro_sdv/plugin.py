@@ -33,6 +33,7 @@ def leakpro_shadow_trainers() -> Iterable[TrainerOffer]:
         ref="leakpro_sdv.trainer:train",
         summary="Shadow generators: SDV synthesizers fitted on halves of the people.",
         options="leakpro_sdv.trainer:GeneratorOptions",
+        kind="generator",
         backend="sdv",
     )
 
