@@ -72,8 +72,9 @@ def challenge(
     """Draw people of both arms, with all their rows, and hide a column of theirs.
 
     tolerance: share of the range of the column's middle nine tenths over both arms; where that is
-    0, of its standard deviation. ``UnknownName`` for a column that is not there, ``BadValue`` for
-    an identifier or free text.
+    0, of the values that differ from the most frequent one; a guess must be equal where that is 0,
+    too. ``UnknownName`` for a column that is not there, ``BadValue`` for an identifier or free
+    text.
     """
     rng = np.random.default_rng(seed)
     number = stage.original.index(secret_column)
@@ -89,7 +90,8 @@ def challenge(
     known = [name for name in attacked(stage.original).names if name != secret_column]
     within = 0.0
     if column.measured:
-        within = tolerance * _scale(stage.original.values[number], stage.control.values[number])
+        values = np.concatenate([arm.values[number] for arm in (stage.original, stage.control)])
+        within = _within(values, tolerance)
     given = AttributeChallenge(
         known=anonymous(people.table.only(known).rows(order), rng),
         secret=column,
@@ -107,14 +109,25 @@ def challenge(
     return given, secret
 
 
-def _scale(original: Floats, control: Floats) -> float:
-    """Return the distance between the 5% and 95% quantiles, or else the standard deviation."""
-    values = np.concatenate([original, control])
-    values = values[~np.isnan(values)]
+def _within(values: Floats, share: float) -> float:
+    """Return how far a guess may be off, finite: a rule of the game, the same for both arms."""
+    values = values[np.isfinite(values)] / 4.0  # the range of huge numbers is finite, too
     if not values.size:
         return 0.0
     low, high = np.quantile(values, [0.05, 0.95])
-    return float(high - low) or float(values.std())
+    if low == high:
+        kinds, counts = np.unique(values, return_counts=True)
+        rest = values[values != kinds[counts.argmax()]]
+        if not rest.size:
+            return 0.0
+        # Values that stand there, and of few ones never the ends: one outlier must not own it.
+        low, high = (
+            np.quantile(rest, 0.05, method="higher"),
+            np.quantile(rest, 0.95, method="lower"),
+        )
+    # Python's floats overflow to infinity without a word.
+    within = 4.0 * (share * float(max(0.0, high - low)))
+    return within if np.isfinite(within) else 0.0
 
 
 def referee(
@@ -162,8 +175,9 @@ def _hits(answer: AttributeAnswer, secret: Secret, attack: str) -> tuple[Floats,
     back = np.argsort(secret.order)
     guess, claim = answer.guesses[back], answer.claims[back]
     abstains = np.isnan(guess) | np.isnan(claim)
-    # NaN is near nothing.
-    right = np.abs(guess - secret.truth) <= secret.tolerance
+    # NaN is near nothing, and what is infinitely far off is not within a finite tolerance.
+    with np.errstate(over="ignore"):
+        right = np.abs(guess - secret.truth) <= secret.tolerance
     return (right & ~abstains).astype(np.float64), np.where(abstains, np.nan, claim), guess
 
 

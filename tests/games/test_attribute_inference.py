@@ -81,11 +81,37 @@ def test_the_tolerance_is_a_share_of_the_middle_nine_tenths_of_both_arms():
     assert challenge(scene, "work", 0.1, 0)[0].tolerance == 0
 
 
-def test_a_column_of_mostly_one_value_has_the_tolerance_of_its_deviation():
-    mostly = numbers([0] * 39 + [100], range(40))
-    other = numbers([0] * 10, range(10), subjects=list(range(40, 50)))
+def test_a_column_of_mostly_one_value_has_the_tolerance_of_its_other_values():
+    others = list(range(100, 122))
+    mostly = numbers([0] * 478 + others, range(500))
+    other = numbers([0] * 10, range(10), subjects=list(range(500, 510)))
     drawn, _ = challenge(stage(mostly, other), "a", 0.1, seed=0)
-    assert pytest.approx(0.1 * np.std([0] * 49 + [100])) == drawn.tolerance
+    assert pytest.approx(0.1 * (119 - 102)) == drawn.tolerance
+
+
+@pytest.mark.parametrize("big", [1e8, 1e200, 1e308])
+def test_one_outlier_does_not_own_the_tolerance(big):
+    for rare in ([5, 9], [5, 6, 7, 9]):
+        values = [0] * 96 + rare
+        mostly = stage(numbers(values, range(len(values))), numbers([0] * 10, range(10)))
+        usual = challenge(mostly, "a", 0.1, seed=0)[0].tolerance
+        values[-1] = big
+        huge = stage(numbers(values, range(len(values))), numbers([0] * 10, range(10)))
+        assert pytest.approx(usual) == challenge(huge, "a", 0.1, seed=0)[0].tolerance
+        assert usual < 1
+
+
+def test_huge_numbers_have_a_finite_tolerance_and_no_warning():
+    ends = [1e308, -1e308] * 20
+    scene = stage(numbers(ends, range(40)), numbers(ends, range(40), subjects=range(40, 80)))
+    drawn, secret = challenge(scene, "a", 0.05, seed=0)
+    assert pytest.approx(1e307) == drawn.tolerance
+    assert challenge(scene, "a", 1.0, seed=0)[0].tolerance == 0
+    assert referee(answer(true(secret)), secret, None, attack="x").evidence.hit.all()
+    assert not referee(answer(-true(secret)), secret, None, attack="x").evidence.hit.any()
+
+
+def test_without_two_values_a_guess_must_be_equal():
     constant = stage(numbers([3] * 5, range(5)), numbers([3] * 5, range(5), subjects=range(5, 10)))
     assert challenge(constant, "a", 0.1, seed=0)[0].tolerance == 0
     missing = stage(
