@@ -86,7 +86,7 @@ def libraries(plan: Plan) -> tuple[tuple[str, str], ...]:
     names = {"numpy", "scipy", "scikit-learn"}
     for plugin in plugins_of(plan) - {BUILTIN}:
         plain, extra = _needs(plugin)
-        # What an extra brings (SDV, say) computes through libraries of its own, and these of theirs.
+        # What an extra brings (SDV, say) computes through libraries of its own, these of theirs.
         first = {name for one in extra for name in _needs(one)[0]}
         names |= plain | extra | first | {name for one in first for name in _needs(one)[0]}
     found = []

@@ -134,8 +134,14 @@ def after(
             # A leak of a fifth is what every family must see; smaller ones are told.
             if share == max(plan.games.planted):
                 unseen |= unseen_here
-        alone = [a.label for a in plan.attacks if a.offered.offer.shadows]
-        if alone and any(p.adversary.name == name and p.attack.label in alone for p in played):
+        alone = [
+            p.attack.label
+            for p in played
+            if p.adversary.name == name
+            and p.status == "finished"
+            and p.attack.offered.offer.shadows
+        ]
+        if alone:
             why = f"No control is played with shadow generators, which {listed(alone)} needs"
             controls.append(not_run("shadow generators", why, name))
         if not plan.games.planted:
