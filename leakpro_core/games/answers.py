@@ -29,11 +29,18 @@ def check_claims(claims: Floats, n: int, attack: str) -> None:
         )
 
 
-def aligned(values: Floats, n: int) -> Floats:
-    """Return the first ``n`` values, NaN where there are fewer."""
-    line = np.full(n, np.nan)
-    line[: min(n, len(values))] = values[:n]
-    return line
+def beside(claims: Floats, blind: Floats, seed: int) -> Ints:
+    """Return for each claim the number of a blind one to stand beside it, -1 for none.
+
+    Neither has an order that means anything. As many as both made are drawn at random and paired,
+    so that a rate of either stands for all of its claims, and counts each once.
+    """
+    rng = np.random.default_rng(seed)
+    made, others = (rng.permutation(np.flatnonzero(~np.isnan(c))) for c in (claims, blind))
+    both = min(len(made), len(others))
+    found = np.full(len(claims), -1)
+    found[made[:both]] = others[:both]
+    return found
 
 
 def surest(claim: Floats, shown: Bools, subject: Ints) -> Ints:

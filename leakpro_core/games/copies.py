@@ -3,23 +3,28 @@
 Success, paired: each released row is compared with the original and with the control rows.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from attrs import frozen
 
 from leakpro_core.arrays import Bools, Floats, Ints, array
-from leakpro_core.games.answers import aligned, check_claims, listed, surest, wrong
-from leakpro_core.games.equal_size import reaching
+from leakpro_core.games.answers import beside, check_claims, listed, surest, wrong
+from leakpro_core.games.encounters import (
+    CLOSEST,
+    EXACT,
+    NEAR,
+    TEXT,
+    Arms,
+    Met,
+    exact_met,
+    matched,
+    near_met,
+)
 from leakpro_core.games.outcome import Exhibit, Refereed
-from leakpro_core.games.samples import TableStage, attacked, headcount, sample
+from leakpro_core.games.samples import TableStage, attacked
 from leakpro_core.records import Evidence
-from leakpro_core.tabular.distance import Space, nearest
-from leakpro_core.tabular.exact import repeats
-from leakpro_core.tabular.table import Table
-
-FACETS = ("exact", "near")
-
-NEAR = 0.01
-"""Share of released rows that lie nearer to a control person than the distance that is near."""
+from leakpro_core.tabular.table import Kind, Table
 
 
 @frozen(kw_only=True)
@@ -41,21 +46,6 @@ class CopiesAnswer:
     claims: Floats = array(np.float64)
 
 
-@frozen(kw_only=True)
-class _Met:
-    """What k released rows meet in each arm, original first.
-
-    released, claim: ``[k]``, number of the row and how sure; row: int64 ``[2, k]``, a row of the
-    arm whose person is met, -1 where nobody; hit: float64 ``[2, k]``, the chance to meet one of
-    n' people, 0 for an abstention.
-    """
-
-    released: Ints = array(np.int64)
-    claim: Floats = array(np.float64)
-    row: Ints = array(np.int64)
-    hit: Floats = array(np.float64)
-
-
 def challenge(stage: TableStage) -> CopiesChallenge:
     """Return what the adversary gets: nothing is drawn, every released row may be claimed."""
     return CopiesChallenge(
@@ -74,38 +64,44 @@ def referee(
 ) -> Refereed:
     """Compare claimed rows with the original and with the control rows.
 
-    Facet "exact": the row equals a person's in all columns but identifiers; its hit in an arm is
-    the chance that one of n' people of it has that row, n' being the people of the smaller arm.
-    Facet "near", of at most ``stage.rounds`` claimed rows: nearer to one of n' people than all but
-    1% of the released rows are to n' control people (or to n' original ones, should these be
-    farther: so that neither arm is favoured). The same is asked of ``blind`` with the auxiliary
-    rows in the place of the released ones. ``scale`` brings rates at equal n to those of the whole
-    table. ``WrongAnswer`` for rows that there are not or that are claimed twice, claims that do
-    not fit them.
+    Facet "exact": the row equals a person's in all columns that are attacked, not in text, which
+    generators write anew; rows that equal a person's in text, too, are a facet of their own where
+    there are some. Hits are told of the whole original (``repeating``), ``scale`` times.
+    Facet "near", of at most ``stage.rounds`` claimed rows: nearer to one of n' people, those of the
+    smaller arm, than all but 1% of the released rows are to n' control people (or to n' original
+    ones, should these be farther: so that neither arm is favoured); left out where that distance is
+    0. The same is asked of ``blind`` with the auxiliary rows in the place of the released ones,
+    whose claims are paired at random (``beside``). ``WrongAnswer`` for rows that there are not or
+    that are claimed twice, claims that do not fit them.
     """
-    found = _both(answer, stage, stage.released, attack, seed)
-    guess = None
+    arms = Arms.of(stage, seed)
+    found, notes = _compared(answer, stage, arms, stage.released, attack, seed)
+    if not any((met.row >= 0).any() for met in found if met.facet == TEXT):
+        found = [met for met in found if met.facet != TEXT]
+    guess: dict[str, Met] = {}
     if blind is not None and stage.auxiliary is not None:
-        guess = _both(blind, stage, stage.auxiliary, f"{attack}, blind", seed)
-    evidence, tenth = _evidence(found, guess, stage)
-    people = headcount(stage.original)
+        theirs, _ = _compared(blind, stage, arms, stage.auxiliary, f"{attack}, blind", seed)
+        guess = {met.facet: met for met in theirs}
+    evidence, tenth = _evidence(found, guess, stage, seed)
     return Refereed(
         evidence=evidence,
-        facets=FACETS,
+        facets=tuple(met.facet for met in found),
         paired=True,
         nested=True,
-        scale=people / min(people, headcount(stage.control)),
+        scale=arms.people[0] / min(arms.people),
         asked=len(stage.released),
         made=int(np.count_nonzero(~np.isnan(answer.claims))),
+        notes=notes,
         exhibits=_exhibits(found, stage),
-        tenth=tenth,
+        tenth=tenth.astype(np.float64),
+        matched=matched(found, arms, stage),
     )
 
 
-def _both(
-    answer: CopiesAnswer, stage: TableStage, released: Table, attack: str, seed: int
-) -> tuple[_Met, _Met]:
-    """Check an answer; return whom its rows repeat, and to whom they are near."""
+def _compared(
+    answer: CopiesAnswer, stage: TableStage, arms: Arms, released: Table, attack: str, seed: int
+) -> tuple[list[Met], tuple[str, ...]]:
+    """Check an answer; return whom its rows repeat, to whom they are near, and notes."""
     rows, n = answer.rows, len(released)
     if rows.ndim != 1:
         raise wrong(attack, f"rows of shape {rows.shape}", "(k,)")
@@ -116,55 +112,24 @@ def _both(
     known, times = np.unique(rows, return_counts=True)
     if (times > 1).any():
         raise wrong(attack, f"released row {known[times > 1][0]} twice", "each row once")
-    return _exact(answer, stage, released), _near(answer, stage, released, seed)
-
-
-def _exact(answer: CopiesAnswer, stage: TableStage, released: Table) -> _Met:
-    arms = (stage.original, stage.control)
-    sizes = [headcount(arm) for arm in arms]
-    found = [repeats(released.rows(answer.rows), arm) for arm in arms]
-    hits = [reaching(f.people, size, min(sizes)) for f, size in zip(found, sizes, strict=True)]
-    return _Met(
-        released=answer.rows,
-        claim=answer.claims,
-        row=np.stack([f.row for f in found]),
-        hit=np.stack(hits) * ~np.isnan(answer.claims),
-    )
-
-
-def _near(answer: CopiesAnswer, stage: TableStage, released: Table, seed: int) -> _Met:
-    rng = np.random.default_rng(seed)
-    arms = (stage.original, stage.control)
-    least = min(headcount(arm) for arm in arms)
-    drawn = [sample(arm, least, rng) for arm in arms]
-    order = rng.permutation(len(released))
-    anyhow = order[: stage.rounds]
-    # The claimed rows that come first in the same order: the same rows if all are claimed.
-    judged = np.sort(np.argsort(np.argsort(order)[answer.rows])[: stage.rounds])
-    rows, claim = answer.rows[judged], answer.claims[judged]
-    tried = np.union1d(rows, anyhow)
-    space = Space.of(released, *arms)
-    queries = space.encode(released.rows(tried))
-    found = [
-        nearest(queries, space.encode(arm.rows(chosen)), 1, seed=seed)
-        for arm, chosen in zip(arms, drawn, strict=True)
-    ]
-    far = np.stack([f.distance[:, 0] for f in found])
-    # The larger quantile of the two arms: where the original is nearer, the control's. A quantile
-    # of the control alone would make the control's rate the lower one by luck, too.
-    near = far < np.quantile(far[:, np.isin(tried, anyhow)], NEAR, axis=1).max()
-    whom = np.stack([chosen[f.index[:, 0]] for f, chosen in zip(found, drawn, strict=True)])
-    at = np.searchsorted(tried, rows)
-    return _Met(
-        released=rows,
-        claim=claim,
-        row=np.where(near, whom, -1)[:, at],
-        hit=near[:, at] * ~np.isnan(claim),
-    )
+    exact, weight, cut = exact_met(EXACT, rows, answer.claims, arms, released, attacked)
+    notes = [cut] if cut else []
+    found = [exact]
+    near = near_met(rows, answer.claims, arms, released, weight, most=stage.rounds, seed=seed)
+    if near is None:
+        notes.append(
+            f"near repeats were not judged: the closest {CLOSEST:.0%} of the released rows are at "
+            "no distance from people of either arm"
+        )
+    else:
+        found.append(near)
+    if any(column.kind is Kind.TEXT for column in released.columns):
+        found.append(exact_met(TEXT, rows, answer.claims, arms, released, lambda table: table)[0])
+    return found, tuple(notes)
 
 
 def _evidence(
-    found: tuple[_Met, _Met], guess: tuple[_Met, _Met] | None, stage: TableStage
+    found: Sequence[Met], guess: Mapping[str, Met], stage: TableStage, seed: int
 ) -> tuple[Evidence, Bools]:
     """Return for each facet a round for each claimed row on the original, then the control."""
     parts = []
@@ -172,8 +137,11 @@ def _evidence(
     for f, met in enumerate(found):
         k = len(met.claim)
         who, tenth = _whom(met, stage)
-        beside = None if guess is None else guess[f]
-        nothing = np.full((2, k), np.nan)
+        blind = np.full((3, k), np.nan)
+        if met.facet in guess:
+            theirs = guess[met.facet]
+            at = beside(met.claim, theirs.claim, seed)
+            blind[:, at >= 0] = np.vstack([theirs.claim, theirs.hit])[:, at[at >= 0]]
         parts.append(
             {
                 "subject": np.where(who < 0, -1 - 2 * first - np.arange(2 * k).reshape(2, k), who),
@@ -181,12 +149,8 @@ def _evidence(
                 "exposed": np.repeat([[True], [False]], k, axis=1),
                 "claim": np.tile(met.claim, (2, 1)),
                 "hit": met.hit,
-                "blind_claim": nothing
-                if beside is None
-                else np.tile(aligned(beside.claim, k), (2, 1)),
-                "blind_hit": nothing
-                if beside is None
-                else np.stack([aligned(hit, k) for hit in beside.hit]),
+                "blind_claim": np.tile(blind[0], (2, 1)),
+                "blind_hit": blind[1:],
                 "round": np.tile(first + np.arange(k), (2, 1)),
                 "facet": np.full((2, k), f),
             }
@@ -198,7 +162,7 @@ def _evidence(
     return Evidence(**whole, cluster=np.zeros(n, np.int64), null_p=np.full(n, np.nan)), tenth
 
 
-def _whom(met: _Met, stage: TableStage) -> tuple[Ints, Bools]:
+def _whom(met: Met, stage: TableStage) -> tuple[Ints, Bools]:
     """Return the person met, -1 for nobody, and whether it is of the most vulnerable tenth."""
     arms = ((stage.original, stage.tenth_original), (stage.control, stage.tenth_control))
     there = met.row >= 0
@@ -207,22 +171,25 @@ def _whom(met: _Met, stage: TableStage) -> tuple[Ints, Bools]:
     return np.where(there, who, -1), there & tenth
 
 
-def _exhibits(found: tuple[_Met, _Met], stage: TableStage) -> tuple[Exhibit, ...]:
+def _exhibits(found: Sequence[Met], stage: TableStage) -> tuple[Exhibit, ...]:
     released = np.concatenate([met.released for met in found])
     claim = np.concatenate([met.claim for met in found])
     row = np.concatenate([met.row[0] for met in found])
-    facet = np.repeat([0, 1], [len(met.claim) for met in found])
+    facet = [met.facet for met in found for _ in met.claim]
     who = stage.original.subjects[row]
-    words = ("repeats a person's row", "is next to a person's row")
     given = attacked(stage.released)
+
+    def said(i: int) -> str:
+        what = "is next to a person's row" if facet[i] == NEAR else "repeats a person's row"
+        return f"released row {released[i]} {what}: {listed(given.shown(int(released[i])))}"
+
     return tuple(
         Exhibit(
-            claim=f"released row {released[i]} {words[facet[i]]}: "
-            + listed(given.shown(int(released[i]))),
+            claim=said(i),
             truth=stage.original.shown(int(row[i])),
             subject=int(who[i]),
             sure=float(claim[i]),
-            facet=FACETS[facet[i]],
+            facet=facet[i],
         )
         for i in surest(claim, row >= 0, who)
     )

@@ -33,3 +33,30 @@ def reaching(matched: Ints, people: int, drawn: int) -> Floats:
     steps = np.arange(int(matched.max(initial=0)))
     absent = np.cumprod(np.maximum(people - drawn - steps, 0) / (people - steps))
     return np.concatenate([[0.0], 1.0 - absent])[matched]
+
+
+def repeating(original: Ints, control: Ints, people: int, others: int) -> Floats:
+    """Return hits, float64 ``[2, n]``, that times ``people / n'`` tell of the whole original.
+
+    original, control: int64 ``[n]``, whom a claim repeats among all ``people`` of the original and
+    ``others`` of the control. In the original it is known who is repeated: 1, or 0. Of a smaller
+    control it is not known whom it would repeat, were it as large. So both arms are compared at
+    n' people, and their difference is divided by the chance that a claim which repeats as many
+    people as both arms together would reach one of n' (not by n' / people: a copy of one of two
+    twins would count twice). That weight tells nothing of the arm, so that the difference is 0 on
+    average where there is no leak and people can be exchanged. What is added to bring the
+    original's hit to 1 is added to the control's.
+    """
+    least = min(people, others)
+    one, other = reaching(original, people, least), reaching(control, others, least)
+    weight = weight_of(original + control, people, others)
+    known = (original > 0) * (least / people)
+    chance = np.where(control > 0, other * weight + known - one * weight, 0.0)
+    return np.clip(np.stack([known, chance]), 0.0, 1.0)
+
+
+def weight_of(both: Ints, people: int, others: int) -> Floats:
+    """Return what a hit at n' people counts, ``(0, 1]``; both: people of both arms, ``[n]``."""
+    least = min(people, others)
+    chance = reaching(np.clip(both, 1, people), people, least)
+    return np.minimum(1.0, least / people / chance)

@@ -26,6 +26,26 @@ def repeats(queries: Table, base: Table) -> Repeats:
 
     Numbers are compared exactly, text by equality; missing equals missing.
     """
+    low, people, first = _spans(queries, base)
+    row = np.full(len(queries), -1)
+    row[people > 0] = first[low[people > 0]]
+    return Repeats(people=people, row=row)
+
+
+def owners(queries: Table, base: Table, most: int) -> tuple[Ints, Ints]:
+    """Return whose rows the rows of ``queries`` repeat: at most ``most`` people, lowest numbers.
+
+    int64 ``[pairs]``: numbers of queries, ascending, and of the rows of ``base``; as ``repeats``.
+    """
+    low, people, first = _spans(queries, base)
+    count = np.minimum(people, most)
+    query = np.repeat(np.arange(len(queries)), count)
+    within = np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)
+    return query, first[low[query] + within]
+
+
+def _spans(queries: Table, base: Table) -> tuple[Ints, Ints, Ints]:
+    """Return for each query where its people begin, and how many; and the first row of each."""
     codes = _codes(stacked([queries, base]))
     asked, held = codes[: len(queries)], codes[len(queries) :]
     # By row, then person, then number of the row; stable, so that the first is the lowest.
@@ -35,10 +55,7 @@ def repeats(queries: Table, base: Table) -> Repeats:
     fresh[1:] = (held[1:] != held[:-1]) | (owner[1:] != owner[:-1])
     distinct, first = held[fresh], order[fresh]
     low = np.searchsorted(distinct, asked, "left")
-    people = np.searchsorted(distinct, asked, "right") - low
-    row = np.full(len(asked), -1)
-    row[people > 0] = first[low[people > 0]]
-    return Repeats(people=people, row=row)
+    return low, np.searchsorted(distinct, asked, "right") - low, first
 
 
 def _codes(table: Table) -> Ints:

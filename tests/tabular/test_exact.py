@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakpro_core.tabular.exact import repeats
+from leakpro_core.tabular.exact import owners, repeats
 from leakpro_core.tabular.table import Column, Kind, Table
 
 COLUMNS = (
@@ -36,6 +36,7 @@ def test_repeats_are_those_of_all_pairs(n, m, seed):
     rng = np.random.default_rng(seed)
     asked, held = drawn(n, 9, rng), drawn(m, 9, rng)
     found = repeats(asked, held)
+    pairs = np.stack(owners(asked, held, 2), axis=1)
     one, other = asked.matrix()[:, 1:], held.matrix()[:, 1:]  # identifiers do not count
     for i in range(n):
         same = (one[i] == other) | (np.isnan(one[i]) & np.isnan(other))
@@ -44,6 +45,8 @@ def test_repeats_are_those_of_all_pairs(n, m, seed):
         assert len(set(people.tolist())) == found.people[i]
         expected = rows[people == people.min()][0] if rows.size else -1
         assert expected == found.row[i]
+        lowest = sorted(set(people.tolist()))[:2]
+        assert [rows[people == p][0] for p in lowest] == pairs[pairs[:, 0] == i, 1].tolist()
 
 
 def test_rows_of_very_many_kinds_are_told_apart():
