@@ -52,7 +52,8 @@ def repeating(original: Ints, control: Ints, people: int, others: int) -> Floats
     weight = weight_of(original + control, people, others)
     known = (original > 0) * (least / people)
     chance = np.where(control > 0, other * weight + known - one * weight, 0.0)
-    return np.clip(np.stack([known, chance]), 0.0, 1.0)
+    hits: Floats = np.clip(np.stack([known, chance]), 0.0, 1.0)
+    return hits
 
 
 def weight_of(both: Ints, people: int, others: int) -> Floats:

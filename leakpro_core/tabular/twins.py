@@ -1,0 +1,130 @@
+"""People who have the row of a person of the other arm, against those that chance brings about.
+
+Replaces ``controls.duplicates`` for tables: with few columns of few values most people have twins
+anywhere, and an audit is none the worse for it. What spoils it are people in both arms.
+"""
+
+import numpy as np
+from attrs import frozen
+
+from leakpro_core.arrays import Floats
+from leakpro_core.games.equal_size import reaching
+from leakpro_core.judge.numbers import percent
+from leakpro_core.records import Estimate
+from leakpro_core.report import Control
+from leakpro_core.statistics.intervals import Interval
+from leakpro_core.statistics.paired import difference, score_interval
+from leakpro_core.tabular.exact import repeats
+from leakpro_core.tabular.table import Table
+
+LARGE = 0.1
+"""Share of people with a twin, beyond chance, that fails; see ``controls.duplicates.LARGE``."""
+
+NAME = "duplicates"
+
+
+@frozen(kw_only=True)
+class _Shares:
+    """Of so many people a share has a twin; beyond: that share less what chance brings about."""
+
+    people: int
+    twins: float
+    chance: float
+    beyond: Interval
+
+    @property
+    def result(self) -> str:
+        return "fail" if self.beyond.low > LARGE else "warn" if self.beyond.low > 0.0 else "pass"
+
+
+def twin_control(
+    original: Table, control: Table, auxiliary: Table | None, seed: int, confidence: float = 0.95
+) -> Control:
+    """Return whether people stand in two tables that should have none in common.
+
+    A person has a twin where a row of theirs is another's of the other table in all columns but
+    identifiers. The share of the original's people with a twin in the control is compared with that
+    of the control's people with one among the others of the control, at equal n in closed form
+    (``reaching``). The share of auxiliary people with a twin in an arm is compared with that of the
+    other arm's people. Fails where the lower bound of a difference is above a tenth, warns above 0:
+    Newcombe's hybrid score interval, of people. Nothing is drawn, so far: ``seed`` is not used.
+    """
+    del seed
+    ways = [(_across(original, control, confidence), "people in the training data", "the control")]
+    if auxiliary is not None and len(auxiliary):
+        for arm, other, name in (
+            (control, original, "the control"),
+            (original, control, "the training data"),
+        ):
+            ways.append((_outside(auxiliary, arm, other, confidence), "auxiliary people", name))
+    results = [found.result for found, _, _ in ways]
+    result = "fail" if "fail" in results else "warn" if "warn" in results else "pass"
+    first = ways[0][0]
+    effect = {
+        "fail": " These people should not be in both, and nothing can be concluded",
+        "warn": " Some people may be in both, whom no attack can tell apart",
+        "pass": "",
+    }[result]
+    return Control(
+        name=NAME,
+        result=result,
+        statement=" ".join(_said(*way) for way in ways) + (f"{effect}." if effect else ""),
+        estimate=Estimate(
+            value=first.twins - first.chance,
+            low=first.beyond.low,
+            high=first.beyond.high,
+            confidence=confidence,
+            n=first.people,
+            method="share of people with a twin in the control, less that by chance; Newcombe",
+        ),
+        sensitivity=f"Rows that are equal in all columns but identifiers are seen; more than "
+        f"{percent(LARGE)} of the people beyond chance fails.",
+    )
+
+
+def _across(original: Table, control: Table, confidence: float) -> _Shares:
+    """Compare the original's people with the control's, each with as many of the control."""
+    of_original, of_control = repeats(original, control), repeats(control, control)
+    n = len(np.unique(control.subjects))
+    if n < 2:
+        return _shares(np.zeros(len(np.unique(original.subjects))), np.zeros(n), confidence)
+    found = reaching(of_original.people, n, n - 1)
+    by_chance = (of_control.people > 1).astype(np.float64)  # a person repeats its own row
+    return _shares(_each(found, original), _each(by_chance, control), confidence)
+
+
+def _outside(auxiliary: Table, arm: Table, other: Table, confidence: float) -> _Shares:
+    """Compare auxiliary people with those of the other arm: who repeats people of an arm?"""
+    found, by_chance = (
+        _each((repeats(table, arm).people > 0).astype(np.float64), table)
+        for table in (auxiliary, other)
+    )
+    return _shares(found, by_chance, confidence)
+
+
+def _each(values: Floats, table: Table) -> Floats:
+    """Return the largest value of each person's rows."""
+    people, at = np.unique(table.subjects, return_inverse=True)
+    most = np.zeros(len(people))
+    np.maximum.at(most, at, values)
+    return most
+
+
+def _shares(found: Floats, by_chance: Floats, confidence: float) -> _Shares:
+    one, other = float(found.mean()), float(by_chance.mean())
+    return _Shares(
+        people=len(found),
+        twins=one,
+        chance=other,
+        beyond=difference(
+            one,
+            score_interval(one, len(found), confidence),
+            other,
+            score_interval(other, len(by_chance), confidence),
+        ),
+    )
+
+
+def _said(found: _Shares, who: str, where: str) -> str:
+    count, luck = (round(found.people * share) for share in (found.twins, found.chance))
+    return f"{count:,} of {found.people:,} {who} have a twin in {where}; {luck:,} would by chance."
