@@ -3,7 +3,7 @@
 import numpy as np
 from attrs import field, frozen, validators
 
-from leakpro_core.arrays import Bools, Ints, array
+from leakpro_core.arrays import AnyArray, Bools, Ints, array
 from leakpro_core.records import Evidence
 
 
@@ -51,7 +51,8 @@ class Refereed:
     scale: factor from a rate of rounds to the risk that is told (equal n, see ``copies``).
     made: claims that were made of ``asked`` that were wanted; notes: sentences for the report
     (predicates that were too heavy, say).
-    tenth: bool a round, its person is among the most vulnerable tenth; None: not known.
+    tenth: a round, whether its person is among the most vulnerable tenth, or the chance of it
+    where it is one of several (float64, 0 to 1); None: not known.
     matched: whom claims meet, where paired; what may be called a leak rests on it.
     """
 
@@ -64,5 +65,5 @@ class Refereed:
     made: int = 0
     notes: tuple[str, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
-    tenth: Bools | None = array(np.bool_, optional=True)
+    tenth: AnyArray | None = array(np.float64, optional=True)
     matched: Matched | None = None

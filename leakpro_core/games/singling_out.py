@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
-from leakpro_core.arrays import Bools, Floats, Ints, array
+from leakpro_core.arrays import Floats, Ints, array
 from leakpro_core.games.answers import check_claims, surest, wrong
 from leakpro_core.games.equal_size import isolating
-from leakpro_core.games.outcome import Exhibit, Refereed
+from leakpro_core.games.meetings import joined, meetings
+from leakpro_core.games.outcome import Exhibit, Matched, Refereed
 from leakpro_core.games.samples import TableStage, attacked, headcount
 from leakpro_core.records import Evidence
 from leakpro_core.tabular.predicates import (
@@ -20,6 +21,7 @@ from leakpro_core.tabular.predicates import (
     Predicate,
     Term,
     canonical,
+    owners,
     search,
     shown,
 )
@@ -113,6 +115,9 @@ def referee(
     out. Equal n: its hit in an arm is the chance to isolate among n' people of it, n' being the
     people of the smaller arm. The scale takes the difference of the arms to the whole original:
     whoever a predicate truly singles out is among n' of N people with a chance of n' / N.
+    ``matched``: whom predicates meet among n' people of each arm, those of the larger one drawn,
+    the same for every attack on a stage; where a predicate meets more than 400 of both arms
+    it is taken to isolate nobody.
     Left out are repeated predicates, and those that match more than one in 10 n' of the auxiliary
     people (without auxiliary rows: of the released ones, the one that it was built around apart).
     blind: the answer of the same attack to auxiliary rows; its predicates stand beside those of as
@@ -130,9 +135,9 @@ def referee(
     guess = None
     if blind is not None and stage.auxiliary is not None:
         guess, _ = _judge(blind, stage, arms, stage.auxiliary, 1, f"{attack}, blind")
-    evidence, tenth = _evidence(judged, guess, facets, stage)
+    matched, shares = _matched(judged, arms, stage)
     return Refereed(
-        evidence=evidence,
+        evidence=_evidence(judged, guess, facets, stage),
         facets=tuple(_named(facet) for facet in facets),
         paired=True,
         scale=arms.original.people / arms.least,
@@ -140,8 +145,21 @@ def referee(
         made=int(np.count_nonzero(~np.isnan(judged.claims))),
         notes=notes,
         exhibits=_exhibits(judged, facets, stage),
-        tenth=tenth,
+        tenth=shares,
+        matched=matched,
     )
+
+
+def _matched(judged: _Judged, arms: _Arms, stage: TableStage) -> tuple[Matched, Floats]:
+    """Return whom predicates meet, and the share of the tenth among them, float64 ``[2 k]``."""
+    met = [
+        meetings(owners(judged.predicates, index), index.person, flags, arms.least)
+        for index, flags in (
+            (arms.original, stage.tenth_original),
+            (arms.control, stage.tenth_control),
+        )
+    ]
+    return joined(met[0], met[1], "one"), np.concatenate([m.share for m in met])
 
 
 def _judge(
@@ -213,20 +231,16 @@ def _numbered(terms: Ints, facets: Sequence[range]) -> Ints:
 
 def _evidence(
     judged: _Judged, guess: _Judged | None, facets: Sequence[range], stage: TableStage
-) -> tuple[Evidence, Bools]:
+) -> Evidence:
     """Return a round for each predicate on the original, then one on the control."""
     k = len(judged.claims)
     facet = _numbered(judged.terms, facets)
-    arms = (
-        (judged.original, stage.original, stage.tenth_original),
-        (judged.control, stage.control, stage.tenth_control),
-    )
+    arms = (judged.original, stage.original), (judged.control, stage.control)
     nobody = -1 - np.arange(2 * k).reshape(2, k)
     subject = [
         np.where(found.row >= 0, table.subjects[found.row], nobody[arm])
-        for arm, (found, table, _) in enumerate(arms)
+        for arm, (found, table) in enumerate(arms)
     ]
-    tenth = [(found.row >= 0) & flags[found.row] for found, _, flags in arms]
     made = np.tile(~np.isnan(judged.claims), 2)
     hit = np.concatenate([judged.hit_original, judged.hit_control])
     nothing = np.full(2 * k, np.nan)
@@ -238,7 +252,7 @@ def _evidence(
         blind_hit = np.concatenate(
             [_taken(h * made_blind, beside) for h in (guess.hit_original, guess.hit_control)]
         )
-    evidence = Evidence(
+    return Evidence(
         subject=np.concatenate(subject),
         cluster=np.zeros(2 * k, np.int64),
         exposed=np.arange(2 * k) < k,
@@ -250,7 +264,6 @@ def _evidence(
         round=np.tile(np.arange(k), 2),
         facet=np.tile(facet, 2),
     )
-    return evidence, np.concatenate(tenth)
 
 
 def _beside(facet: Ints, theirs: Ints) -> Ints:

@@ -187,6 +187,12 @@ def search(predicates: Sequence[Predicate], index: Index) -> Matches:
     return Matches(people=people, row=row)
 
 
+def owners(predicates: Sequence[Predicate], index: Index) -> Iterator[Ints]:
+    """Yield the people that each canonical predicate matches, int64, ascending, each once."""
+    for rows in _rows(predicates, index):
+        yield np.unique(index.person[rows])
+
+
 def count(predicates: Sequence[Predicate], table: Table) -> Ints:
     """Return how many people of a table match each predicate, int64 ``[predicates]``.
 

@@ -170,6 +170,59 @@ def test_a_leak_is_found_at_equal_n():
     assert not evidence.hit[50:].any()
 
 
+def lists(matched):
+    """Return whom each claim meets."""
+    return [
+        matched.person[i:j].tolist()
+        for i, j in zip(matched.start[:-1], matched.start[1:], strict=True)
+    ]
+
+
+def test_whom_predicates_meet_is_told_of_both_arms():
+    played = stage(
+        numbers([1, 2, 2, 5], subjects=[8, 9, 9, 7]),
+        numbers([7, 2, 2], subjects=[4, 5, 6]),
+        numbers([1, 2, 9, 5]),
+        tenth=(9, 4),
+    )
+    found = referee(values(1, 2, 9, 5), played, None, attack="x").matched
+    assert found.rule == "one"
+    # Persons 7, 8, 9, then 4, 5, 6.
+    assert lists(found) == [[1], [2, 4, 5], [], [0]]
+    assert found.exposed.tolist() == [True] * 3 + [False] * 3
+    assert found.tenth.tolist() == [False, False, True, True, False, False]
+
+
+def test_as_many_people_of_the_larger_arm_are_drawn_the_same_for_every_attack():
+    original = numbers(np.arange(100) // 2)
+    control = numbers(np.arange(100, 130), subjects=list(range(100, 130)))
+    played = stage(original, control, numbers(range(200, 230)))
+    first, second = (
+        referee(values(*wanted), played, None, attack="x").matched
+        for wanted in (range(50), range(50))
+    )
+    met = [len(who) for who in lists(first)]
+    assert (len(first.exposed), int(first.exposed.sum()), sum(met)) == (60, 30, 30)
+    assert set(met) == {0, 1, 2}
+    assert lists(first) == lists(second)
+
+
+def test_the_tenth_is_a_share_where_several_people_match():
+    original = numbers([1] * 4 + list(range(10, 46)))
+    control = numbers(range(100, 110), subjects=list(range(40, 50)))
+    played = stage(original, control, numbers([1, 2]), tenth=(2, 5))
+    found = referee(values(1), played, None, attack="x")
+    assert found.tenth.tolist() == [0.25, 0.0]
+    assert 0.3 < found.evidence.hit[0] < 0.5
+
+
+def test_a_predicate_that_meets_very_many_people_isolates_nobody_of_either_arm():
+    original = numbers([1] * 500 + [2] * 10)
+    control = numbers([1] + [2] * 509, subjects=list(range(510, 1020)))
+    played = stage(original, control, numbers([5, 6]))
+    assert lists(referee(values(1, 5), played, None, attack="x").matched) == [[], []]
+
+
 def test_facets_are_numbers_of_columns():
     table = numbers(*np.arange(1, 7)[:, None] * 10 + np.arange(8))
     other = numbers(*np.full((6, 8), 99.0), subjects=list(range(8, 16)))
