@@ -14,7 +14,7 @@ from evidence_statistics import share
 from leakpro_core import judge
 from leakpro_core.arrays import Bools, Floats, Ints
 from leakpro_core.games.equal_size import isolating
-from leakpro_core.games.outcome import Refereed
+from leakpro_core.games.outcome import Matched, Refereed
 from leakpro_core.judge.success_points import success_point
 from leakpro_core.judge.success_rounds import sample_of
 from leakpro_core.plan import Policy
@@ -57,9 +57,15 @@ def rounds(
     facets: tuple[str, ...] = ("",),
     tenth: Bools | None = None,
     scale: float = 1.0,
+    matched: Matched | None = None,
 ) -> judge.SuccessRounds:
-    """Return rounds of a success game; paired where they are numbered."""
+    """Return rounds of a success game; paired where they are numbered.
+
+    matched: whom claims meet; where not given those about whom they came true, and nobody else.
+    """
     n = len(hit)
+    if number is not None and matched is None:
+        matched = met_alone(hit, exposed, subject, number, tenth)
     none = np.full(n, np.nan)
     claim = np.zeros(n) if claim is None else claim
     evidence = Evidence(
@@ -82,8 +88,53 @@ def rounds(
         asked=n,
         made=int((~np.isnan(claim)).sum()),
         tenth=tenth,
+        matched=matched,
     )
     return judge.SuccessRounds(label=label, adversary="anybody", game=game, refereed=refereed)
+
+
+def met_alone(
+    hit: Floats, exposed: Bools, subject: Ints, number: Ints, tenth: Bools | None
+) -> Matched:
+    """Return whom claims meet: a subject wherever a hit is above 0, each one of its own if < 0.
+
+    As many people whom nobody meets as make arms of those met nearly coins.
+    """
+    true = hit > 0.0
+    own = np.where(subject >= 0, subject, subject.max(initial=0) + 1 + np.arange(len(hit)))[true]
+    people, first, who = np.unique(own, return_index=True, return_inverse=True)
+    order = np.argsort(number[true], kind="stable")
+    arms = np.zeros(20 * (len(people) + 1), np.bool_)
+    arms[: len(people)] = exposed[true][first]
+    arms[len(people) : len(people) + len(arms) // 2 - int(arms.sum())] = True
+    flags = np.zeros(len(arms), np.bool_)
+    if tenth is not None:
+        flags[: len(people)] = tenth[true][first]
+    return Matched(
+        start=np.searchsorted(number[true][order], np.arange(number.max(initial=-1) + 2)),
+        person=who.reshape(-1)[order],
+        exposed=arms,
+        tenth=flags,
+        rule="one",
+    )
+
+
+def met_of(met: Ints, exposed: Bools, tenth: Bools, rng: Rng) -> Matched:
+    """Return whom claims meet, int64 ``[claims, most]``, -1 for nobody, at equal n."""
+    least = min(int(exposed.sum()), int((~exposed).sum()))
+    drawn = np.concatenate(
+        [rng.permutation(np.flatnonzero(arm))[:least] for arm in (exposed, ~exposed)]
+    )
+    number = np.full(len(exposed) + 1, -1)
+    number[drawn] = np.arange(2 * least)
+    lists = number[met]
+    return Matched(
+        start=np.concatenate([[0], np.cumsum((lists >= 0).sum(axis=1))]),
+        person=lists[lists >= 0],
+        exposed=np.arange(2 * least) < least,
+        tenth=tenth[drawn],
+        rule="one",
+    )
 
 
 def judged(played: Sequence[judge.SuccessRounds], seed: int) -> Audit:
@@ -201,6 +252,7 @@ def predicates(
         facet=np.tile(facet, 2),
         facets=("exact", "near") if game == "copies" else ("2 columns", "3 columns"),
         tenth=tenth[subject.T.reshape(-1)],
+        matched=met_of(met, exposed, tenth[:-1], np.random.default_rng(7)),
     )
 
 

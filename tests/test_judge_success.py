@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 from attrs import evolve, fields
-from evidence_success import rounds
+from evidence_success import met_of, rounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakpro_core import judge
 from leakpro_core.errors import BadArray
 from leakpro_core.games import outcome
+from leakpro_core.games.equal_size import isolating
+from leakpro_core.judge.success_detection import permutations
 from leakpro_core.judge.success_rounds import sample_of
-from leakpro_core.judge.success_units import ALL, SUREST, VULNERABLE, clusters, surest
+from leakpro_core.judge.success_units import ALL, EVERYBODY, SUREST, VULNERABLE, clusters, surest
 from leakpro_core.plan import Policy
 from leakpro_core.records import Evidence
 from leakpro_core.statistics import clopper_pearson, newcombe_difference, wilson
@@ -101,28 +103,22 @@ def test_the_denominator_is_the_claims_made_not_those_asked_for():
 
 
 def test_claims_that_meet_the_same_person_in_either_arm_are_one_cluster():
-    """Claims 0 and 1 share a person, 1 and 2 another, of the control arm; 3 and 4 meet nobody."""
-    subject = np.array([[7, 9], [7, 5], [8, 5], [7, 5], [-1, -1]])
-    hit = np.array([[1.0, 0.0], [1.0, 0.5], [0.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
-    assert clusters(subject, hit).tolist() == [0, 0, 0, 1, 2]
+    """Claims 0 and 1 share a person, 1 and 2 another; 3 and 4 meet nobody."""
+    claim, person = np.array([[0, 7], [1, 7], [1, 5], [2, 5], [2, 8]]).T
+    assert clusters(claim, person, 5).tolist() == [0, 0, 0, 1, 2]
 
 
-@given(st.lists(st.tuples(*[st.integers(-1, 6)] * 2, *[st.sampled_from([0.0, 0.5])] * 2)))
+@given(st.lists(st.sets(st.integers(0, 6), max_size=2)))
 @settings(max_examples=40, deadline=None)
-def test_clusters_are_those_of_a_search_by_hand(claims):
-    table = np.array(claims).reshape(-1, 4)
-    subject, hit = table[:, :2].astype(np.int64), table[:, 2:]
-    met = [
-        {s for s, h in zip(*row, strict=True) if s >= 0 and h > 0}
-        for row in zip(subject.tolist(), hit.tolist(), strict=True)
-    ]
+def test_clusters_are_those_of_a_search_by_hand(met):
     group = list(range(len(met)))
     for _ in met:
         for i, one in enumerate(met):
             for j, other in enumerate(met):
                 if one & other:
                     group[i] = group[j] = min(group[i], group[j])
-    found = clusters(subject, hit)
+    claim = np.repeat(np.arange(len(met)), list(map(len, met)))
+    found = clusters(claim, np.array([p for m in met for p in m], np.int64), len(met))
     assert [[a == b for a in found] for b in found] == [[a == b for a in group] for b in group]
 
 
@@ -161,22 +157,23 @@ def test_points_are_all_claims_the_surest_and_the_most_vulnerable_tenth_and_each
     assert names(judged(people((60, n), (40, n)))[0]) == expected[:2]
 
 
-def test_a_point_with_fewer_than_20_units_in_an_arm_is_left_out():
+def test_a_point_with_fewer_than_20_units_in_an_arm_stands_and_excludes_nothing():
     facet = np.where(np.arange(120) % 60 < 19, 1, 0)
     found = judged(people((10, 60), (5, 60), facet=facet, facets=("age", "sex")))[0]
-    assert names(found) == [("", ALL), ("age", ALL)]
+    assert names(found) == [("", ALL), ("", SUREST), ("age", ALL), ("sex", ALL)]
     assert found.left_out == (("", SUREST), ("sex", ALL))
-    assert [b.facet for b in found.bounds] == ["", "age"]
+    assert [b.facet for b in found.bounds] == ["", "age", "sex"]
+    assert found.bounds[2].high == 1.0
 
 
 def test_nothing_is_excluded_where_hardly_anything_was_claimed():
     found = judged(people((0, 19), (0, 500)))[0]
-    assert found.points == ()
     assert (found.detected, found.p_value, found.strength) == (False, 1.0, 0.0)
     assert [(b.facet, b.high) for b in found.bounds] == [("", 1.0)]
-    assert found.bounds[0].needed > 100
+    assert found.bounds[0].needed > 19
     silent = judged(people((9, 99), (0, 99), claim=np.full(198, NAN)))[0]
-    assert (silent.points, silent.bounds[0].high) == ((), 1.0)
+    assert silent.bounds[0].high == 1.0
+    assert not silent.detected
     none = rounds("copies", "a", np.empty(0), np.empty(0, bool), np.empty(0, int))
     assert judged(none)[0].bounds[0].high == 1.0
 
@@ -217,18 +214,18 @@ def test_of_claims_tried_on_both_arms_only_hits_about_the_tenth_count_over_all_c
 
 
 def test_strength_is_the_odds_form_at_the_attacks_share_of_alpha():
-    """One attack, one point: each bound has 0.05 / 4."""
+    """One attack, two points: each bound has 0.05 / 8."""
     found = judged(people((40, 80), (5, 80)))[0]
-    low = clopper_pearson(40, 80, 1 - 0.05 / 4, "lower").low
-    high = clopper_pearson(5, 80, 1 - 0.05 / 4, "upper").high
-    assert names(found) == [("", ALL)]
+    low = clopper_pearson(40, 80, 1 - 0.05 / 8, "lower").low
+    high = clopper_pearson(5, 80, 1 - 0.05 / 8, "upper").high
+    assert names(found) == [("", ALL), ("", SUREST)]
     assert found.strength == approx(low / (1 - low) * (1 - high) / high)
     assert found.strength == at(found).likelihood_low
 
 
 @pytest.mark.parametrize(
     ("headline", "share", "each"),
-    [(None, 1.0, 0.05 / 4 / 3), (None, 0.5, 0.05 / 8 / 3), ("a", 1.0, 0.05 / 8)],
+    [(None, 1.0, 0.05 / 8 / 3), (None, 0.5, 0.05 / 16 / 3), ("a", 1.0, 0.05 / 16)],
 )
 def test_alpha_is_shared_by_attacks_and_the_headline_takes_half(headline, share, each):
     played = [people((40, 80), (5, 80), label=label) for label in "abc"]
@@ -258,7 +255,7 @@ def test_luck_that_is_known_stands_in_the_place_of_a_control_arm_only():
     )
     found = judged(lucky)[0]
     p = at(found)
-    low = clopper_pearson(60, n, 1 - 0.05 / 4, "lower").low
+    low = clopper_pearson(60, n, 1 - 0.05 / 8, "lower").low
     assert p.likelihood_low == approx(low / (1 - low) * 9.0)
     assert (p.control.value, p.control.method, p.null_p) == (
         approx(0.1),
@@ -419,9 +416,11 @@ def test_the_permutation_half_is_split_where_games_of_both_kinds_are_played():
     played = people((60, 300), (30, 300))
     alone = judged(played)[0].p_value
     beside = judged(played, tried(np.zeros(50), np.zeros(50)))[0].p_value
-    assert beside == approx(2 * alone, rel=0.2)
     half = judged(played, share=0.5)[0].p_value
-    assert half == approx(2 * alone)
+    assert alone == approx(2 / 1000)
+    # Of 1,600 permutations one was beyond, too.
+    assert beside == approx(4 * 2 / 1601)
+    assert half == approx(4 * 2 / 1601)
 
 
 def test_a_better_control_is_never_detected():
@@ -429,23 +428,107 @@ def test_a_better_control_is_never_detected():
     assert judged(tried(np.zeros(100), hits(40, 100)))[0].p_value == 1.0
 
 
-def test_chances_at_equal_n_are_not_many_small_pieces_of_evidence():
-    """Four times as many originals: ten lucky predicates meet ten of them, each counts 1/4."""
-    chances = [0.25 * hits(10, 200), np.zeros(200)]
-    found = [judge.judge_success([tried(*chances)], POLICY, seed=i)[0] for i in range(20)]
-    assert at(found[0]).exposed.value == approx(2.5 / 200)
-    assert sum(j.detected for j in found) <= 1
-    assert judged(tried(0.25 * hits(100, 200), np.zeros(200)))[0].detected
+def stars(seed, n=100, control=100, claims=300):
+    """Each claim matches one of five striking people and two others: nobody's arm is looked at."""
+    rng = np.random.default_rng(seed)
+    exposed = rng.permutation(n + control) < n
+    striking = rng.integers(0, 5, claims)[:, None]
+    others = [rng.choice(np.arange(5, n + control), 2, replace=False) for _ in range(claims)]
+    met = np.hstack([striking, others])
+    inside = exposed[met]
+    hit, subject = np.zeros((2, claims)), np.full((2, claims), -1)
+    for arm, here in enumerate((inside, ~inside)):
+        count = here.sum(axis=1)
+        hit[arm] = isolating(count, (n, control)[arm], min(n, control))
+        subject[arm] = np.where(count == 1, np.where(here, met, 0).sum(axis=1), -1)
+    return rounds(
+        "singling-out",
+        "stars",
+        hit.reshape(-1),
+        np.arange(2 * claims) < claims,
+        subject.reshape(-1),
+        number=np.tile(np.arange(claims), 2),
+        matched=met_of(met, exposed, np.arange(n + control) < 10, rng),
+    )
 
 
-def test_a_chance_to_meet_one_of_several_people_is_no_evidence_of_a_leak():
-    nobody = np.full((2, 200), -1)
-    likely = 0.9 * hits(100, 200)
-    found = judged(tried(likely, np.zeros(200), subject=nobody))[0]
-    assert at(found).exposed.value == approx(0.45)
-    assert (found.detected, found.strength) == (False, 0.0)
-    assert judged(tried(hits(100, 200), likely[::-1], subject=nobody))[0].strength < 1.5
-    assert not judged(tried(hits(100, 200), likely[::-1], subject=nobody))[0].detected
+@pytest.mark.parametrize("control", [100, 30])
+def test_people_whom_many_claims_meet_are_no_evidence_by_the_luck_of_their_arm(control):
+    found = [judge.judge_success([stars(i, control=control)], POLICY, seed=i)[0] for i in range(30)]
+    assert sum(j.detected for j in found) <= 4
+
+
+def test_claims_that_nearly_all_meet_one_another_exclude_nothing():
+    found = judged(stars(0))[0]
+    assert found.left_out[0] == ("", ALL)
+    assert found.bounds[0].high == 1.0
+
+
+def test_a_claim_that_meets_several_people_of_the_tenth_counts_by_the_chance_of_them():
+    """Of four in the larger arm one isolates by chance, and one of them is of the tenth."""
+    played = tried(0.4 * hits(100, 200), np.zeros(200))
+    shares = np.concatenate([np.full(200, 0.25), np.zeros(200)])
+    played = evolve(played, refereed=evolve(played.refereed, tenth=shares))
+    assert at(judged(played)[0], coverage=VULNERABLE).exposed.value == approx(0.05)
+
+
+# What a leak shows in beside the claims that came true
+
+
+def test_where_claims_are_made_is_a_leak_too():
+    """An attack claims where it is sure: of 396 of 2,000 people in the data, and of nobody else."""
+    claim = np.where(np.arange(4000) < 396, 1.0, NAN)
+    found = judged(people((396, 2000), (0, 2000), claim=claim))[0]
+    assert found.detected
+    assert found.strength > 50.0
+    assert at(found, coverage=EVERYBODY).exposed.value == approx(0.198)
+    assert found.bounds[0].high == 1.0
+
+
+def test_a_stronger_leak_never_makes_a_weaker_word_at_the_surest_tenth():
+    """Where all the surest claims are about people in the data there are none of the control."""
+    rng = np.random.default_rng(0)
+    luck, lucky, unsure = rng.random(4000), rng.random(4000) < 0.5, 0.9 * rng.random(4000)
+    strengths = []
+    for leak in (0.05, 0.1, 0.2, 0.3):
+        leaked = (luck < leak) & hits(2000, 4000)
+        hit = (leaked | lucky).astype(np.float64)
+        claim = np.where(leaked, 1.0, unsure)
+        one = rounds("linkability", "a", hit, hits(2000, 4000), np.arange(4000), claim=claim)
+        strengths.append(judged(one)[0].strength)
+    assert strengths == sorted(strengths)
+    assert strengths[-1] > 10.0
+
+
+def test_a_secret_known_of_few_is_found_and_never_cleared():
+    facet = np.where(np.arange(1000) % 500 < 15, 1, 0)
+    hit = np.where(facet == 1, np.arange(1000) < 500, np.arange(1000) % 2).astype(np.float64)
+    one, silent = (
+        rounds(
+            "attribute-inference",
+            "a",
+            h,
+            hits(500, 1000),
+            np.arange(1000),
+            facet=facet,
+            facets=("income", "hiv"),
+        )
+        for h in (hit, hit * (facet == 0))
+    )
+    assert judged(one)[0].detected
+    assert judged(silent)[0].bounds[-1].high == 1.0
+
+
+def test_people_are_counted_by_the_chance_of_their_best_claim():
+    hit = np.concatenate([np.full(640, 1 / 64), np.zeros(640)])
+    assert judged(rounds("linkability", "a", hit, hits(640, 1280), np.arange(1280)))[0].people == 10
+
+
+def test_a_small_share_of_the_error_still_lets_a_leak_be_found():
+    """What is left of it for one attack beside many: 2/26; 999 permutations would never do."""
+    assert [permutations(0.05, x) for x in (0.5, 0.25, 1e-9)] == [999, 1600, 20_000]
+    found = judged(people((50, 60), (20, 60)), tried(np.zeros(9), np.zeros(9)), share=2 / 26)
+    assert found[0].p_value < 0.05 / 4
 
 
 # Whatever the input
@@ -566,7 +649,17 @@ def test_where_facets_are_nested_all_claims_are_those_of_the_first():
         facet=np.repeat([0, 1], 2 * n),
     )
     refereed = outcome.Refereed(
-        evidence=evidence, facets=("exact", "near"), paired=True, nested=True
+        evidence=evidence,
+        facets=("exact", "near"),
+        paired=True,
+        nested=True,
+        matched=outcome.Matched(
+            start=np.r_[np.zeros(n, np.int64), np.arange(n + 1)],
+            person=np.arange(n),
+            exposed=hits(n, 2 * n),
+            tenth=np.zeros(2 * n, np.bool_),
+            rule="any",
+        ),
     )
     one = judge.SuccessRounds(label="copies", adversary="a", game="copies", refereed=refereed)
     (judged,) = judge.judge_success([one], Policy(), seed=0)

@@ -221,7 +221,7 @@ def test_inconclusive_where_hardly_anything_was_claimed_says_so():
         "No leak was found, but the test could not judge nearest: links about fewer than 20 people "
         "in an arm."
     )
-    assert "left out for want of 20 people in an arm: all claims and surest tenth" in (
+    assert "excludes nothing for want of 20 people in an arm: all claims and surest tenth" in (
         found.technical
     )
 

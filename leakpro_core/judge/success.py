@@ -18,9 +18,9 @@ class JudgedSuccess:
 
     p_value: family-wise over the whole audit; detected: it is at most alpha. strength: L, the
     largest lower bound of the odds of a hit, exposed over control. bounds: what exclusion goes by.
-    people: distinct subjects of the exposed arm about whom a claim came true; asked, made: claims;
-    facets: what claims may be about; left_out: facet and coverage of the points that had fewer
-    than ``FEWEST`` units in an arm.
+    people: about how many subjects of the exposed arm a claim came true; asked, made: claims;
+    facets: what claims may be about; left_out: facet and coverage of the points that exclude
+    nothing, with fewer than ``FEWEST`` units in an arm.
     """
 
     label: str
@@ -48,14 +48,16 @@ def judge_success(
     Everything that may be called a leak spends ``1 - policy.confidence`` in all: half on
     permutation tests of the largest excess, half on the rectangles. An attack's share of the latter
     is even, or one half for the policy's headline; it is split evenly over its points and over
-    their two bounds. Only claims that were made count.
+    their two bounds. Only claims that were made count, but at the point of all rounds.
 
     ``BadArray`` where rounds cannot be judged (see ``sample_of``).
     """
     samples = [sample_of(each, seed) for each in rounds]
     if not samples:
         return ()
-    chance = success_p(samples, spawn(seed, "judge success"))
+    alpha = 1.0 - policy.confidence
+    # Half of the error is the rectangles'.
+    chance = success_p(samples, spawn(seed, "judge success"), alpha=alpha, share=share / 2.0)
     shares = _shares(rounds, policy)
     return tuple(
         _measured(sample, policy, float(p) / share, share * part)

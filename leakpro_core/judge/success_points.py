@@ -6,7 +6,7 @@ import numpy as np
 
 from leakpro_core.arrays import Floats
 from leakpro_core.judge.success_rounds import SuccessSample
-from leakpro_core.judge.success_units import ALL, Units
+from leakpro_core.judge.success_units import ALL, VULNERABLE, Units
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
 from leakpro_core.report import RiskBound, SuccessPoint
@@ -28,6 +28,9 @@ from leakpro_core.statistics.paired import (
 _LEAST_LUCK = 1e-12
 """Luck that is known to be 0 counts as so much, so that odds stay finite."""
 
+_WIDER = 2.0
+"""That many times as much is tolerated for the most vulnerable tenth."""
+
 _UNKNOWN = 0.5
 """A control rate that nothing is known of counts as the one that is hardest to exclude at."""
 
@@ -37,7 +40,8 @@ def likelihood_low(units: Units, alpha: float) -> float:
 
     ``[h / (1 - h)] [(1 - c) / c]``, h the Clopper-Pearson lower bound of the exposed arm and c the
     upper bound of the control arm, or the chance of luck where there is no control arm. Above 1
-    just when h is above c. Rates are those of the rounds, at equal n.
+    just when h is above c. Rates are those of the rounds, at equal n; of the surest tenth of claims
+    about people, the share of an arm's people about whom a claim is among it and came true.
     """
     low, high = _corners([units], np.array([alpha]))
     return odds_ratio(float(low[0]), min(1.0, max(_LEAST_LUCK, float(high[0]))))
@@ -90,43 +94,52 @@ def success_point(
 def risk_bounds(
     sample: SuccessSample, points: Sequence[SuccessPoint], policy: Policy
 ) -> tuple[RiskBound, ...]:
-    """Return upper bounds of the excess at all claims: of all facets together, then of each.
+    """Return upper bounds of the excess: at all claims, for the most vulnerable tenth, by facet.
 
-    No correction over attacks: a claim that needs all the bounds holds where each one holds.
-    Without enough units nothing is excluded, and the bound is 1.
+    Each of them that the game has, so that nothing is cleared untested: where there are not enough
+    units nothing is excluded, and the bound is 1. Of the tenth, which has a tenth of the people,
+    twice as much is tolerated. No correction over attacks: a claim that needs all the bounds holds
+    where each one holds.
     """
-    found = [
-        _bound(
-            p.facet,
-            p.excess_high,
-            policy.excess_tolerance,
-            _needed(units, sample, policy.excess_tolerance / sample.scale, policy.confidence),
-        )
-        for units, p in zip(sample.points, points, strict=True)
-        if p.coverage == ALL
-    ]
-    if ("", ALL) in sample.left_out:
-        tolerated = policy.excess_tolerance
-        needed = units_needed(_UNKNOWN, tolerated / sample.scale, policy.confidence)
-        found.insert(0, _bound("", 1.0, tolerated, needed))
-    return tuple(found)
-
-
-def _bound(facet: str, high: float, tolerated: float, needed: int) -> RiskBound:
-    return RiskBound(
-        facet=facet,
-        coverage=ALL,
-        high=high,
-        tolerated=tolerated,
-        needed=needed if high > tolerated else None,
+    wanted = [("", ALL)] + [("", VULNERABLE)] * sample.tenth
+    if len(sample.facets) > 1:
+        wanted += [(name, ALL) for name in sample.facets]
+    known = {(p.facet, p.coverage): (u, p) for u, p in zip(sample.points, points, strict=True)}
+    return tuple(
+        _bound(facet, coverage, known.get((facet, coverage)), sample, policy)
+        for facet, coverage in wanted
     )
+
+
+def _bound(
+    facet: str,
+    coverage: str,
+    known: tuple[Units, SuccessPoint] | None,
+    sample: SuccessSample,
+    policy: Policy,
+) -> RiskBound:
+    tolerated = policy.excess_tolerance
+    if coverage == VULNERABLE:
+        tolerated = min(1.0, _WIDER * tolerated)
+    high = 1.0
+    if known is not None and (facet, coverage) not in sample.left_out:
+        high = known[1].excess_high
+    needed = None
+    if high > tolerated:
+        each = tolerated / sample.scale
+        needed = (
+            units_needed(_UNKNOWN, each, policy.confidence)
+            if known is None
+            else _needed(known[0], sample, each, policy.confidence)
+        )
+    return RiskBound(facet=facet, coverage=coverage, high=high, tolerated=tolerated, needed=needed)
 
 
 def _needed(units: Units, sample: SuccessSample, tolerated: float, confidence: float) -> int:
     """Return about how many units of each arm would exclude a useless attack with this control."""
-    rate = float(units.control.mean()) if units.luck is None else units.luck
+    rate = _mean(units.control) if units.luck is None else units.luck
     needed = units_needed(rate, tolerated, confidence)
-    if not sample.paired:
+    if not sample.paired or len(units.claims) < 2:
         return needed
     arms = units.exposed, units.control
     return max(needed, weighted_needed(*arms, units.claims, tolerated, confidence))
@@ -146,10 +159,16 @@ def _values(points: Sequence[Units]) -> tuple[list[Floats], list[Floats]]:
     return [p.tested_exposed for p in points], [p.tested_control for p in points]
 
 
+def _mean(values: Floats) -> float:
+    """Return the mean value, 0 where there is none."""
+    return float(values.mean()) if len(values) else 0.0
+
+
 def _rate(values: Floats, scale: float, confidence: float, of: str) -> Estimate:
+    """Return a rate; where the arm has no claims, 0 of 0, which may be anything."""
     total, n, each = values.sum(), len(values), (1.0 - confidence) / 2.0
     return Estimate(
-        value=min(1.0, scale * float(total) / n),
+        value=min(1.0, scale * _mean(values)),
         low=min(1.0, scale * float(mean_lower(total, n, each))),
         high=min(1.0, scale * float(mean_upper(total, n, each))),
         confidence=confidence,
@@ -191,6 +210,8 @@ def _excess_high(units: Units, sample: SuccessSample, excess: Estimate, confiden
     """
     if not sample.paired:
         return excess.high
+    if len(units.claims) < 2:
+        return 1.0
     whole = weighted_high(units.exposed, units.control, units.claims, confidence)
     return min(1.0, max(excess.high, sample.scale * whole))
 
@@ -227,12 +248,14 @@ def _risk(units: Units, scale: float, confidence: float, phi: float, n: int) -> 
 
 
 def _arms(units: Units, scale: float) -> tuple[float, float]:
-    other = float(units.control.mean()) if units.luck is None else units.luck
-    return min(1.0, scale * float(units.exposed.mean())), min(1.0, scale * other)
+    other = _mean(units.control) if units.luck is None else units.luck
+    return min(1.0, scale * _mean(units.exposed)), min(1.0, scale * other)
 
 
 def _limits(values: Floats, scale: float, confidence: float) -> Interval:
-    found = score_interval(float(values.mean()), len(values), confidence)
+    if not len(values):
+        return Interval(0.0, 1.0)
+    found = score_interval(_mean(values), len(values), confidence)
     return Interval(min(1.0, scale * found.low), min(1.0, scale * found.high))
 
 

@@ -15,7 +15,7 @@ from leakpro_core.judge.numbers import (
 )
 from leakpro_core.judge.success import JudgedSuccess
 from leakpro_core.judge.success_tongues import COPIES, Tongue, tongue
-from leakpro_core.judge.success_units import ALL, FEWEST
+from leakpro_core.judge.success_units import ALL, EVERYBODY, FEWEST, SUREST, VULNERABLE
 from leakpro_core.judge.words import CLEAR, STRONG
 from leakpro_core.plan import Policy
 from leakpro_core.records import Estimate
@@ -102,10 +102,13 @@ def _recovered(judged: JudgedSuccess) -> SuccessPoint | None:
 
 
 def _widest(mine: Sequence[JudgedSuccess]) -> tuple[RiskBound, ...]:
-    """Return the largest bound over the attacks, by facet."""
-    every = [b for j in mine for b in j.bounds]
-    facets = dict.fromkeys(b.facet for b in every)
-    return tuple(max((b for b in every if b.facet == f), key=lambda b: b.high) for f in facets)
+    """Return the largest bound over the attacks, by facet and coverage."""
+    widest: dict[tuple[str, str], RiskBound] = {}
+    for b in (b for j in mine for b in j.bounds):
+        known = widest.setdefault((b.facet, b.coverage), b)
+        if b.high > known.high:
+            widest[b.facet, b.coverage] = b
+    return tuple(widest.values())
 
 
 def _leak(word: Word, mine: Sequence[JudgedSuccess], best: JudgedSuccess, everybody: int) -> str:
@@ -122,10 +125,12 @@ def _leak(word: Word, mine: Sequence[JudgedSuccess], best: JudgedSuccess, everyb
     point = max(best.points, key=lambda p: (p.likelihood_low, p.excess.value))
     said = f"A leak is detectable; the evidence that the average {t.one} gives is weak."
     if word is not Word.WEAK:
+        joint = "be among the surest tenth and " if point.coverage == SUREST else ""
+        over = "" if joint else f"On average over {_scope(t, point)}, a"
         said = (
-            f"A leak was found. On average over {_scope(t, point)}, a {t.one} is at least "
-            f"{10 if word is Word.STRONG else 3} times likelier in odds to {t.to} {t.exposed} than "
-            f"{t.control}; single people may be far more exposed."
+            f"A leak was found. {over or 'A'} {t.one} is at least "
+            f"{10 if word is Word.STRONG else 3} times likelier in odds to {joint}{t.to} "
+            f"{t.exposed} than {t.control}; single people may be far more exposed."
         )
     said += (
         f" With {best.label}, {_percents(point.exposed)} of {_scope(t, point)} {t.they} "
@@ -149,10 +154,10 @@ def _beside_blind(point: SuccessPoint) -> str:
 
 
 def _not_found(game: str, bounds: Sequence[RiskBound]) -> str:
-    t, worst = tongue(game), max(bounds, key=lambda b: b.high)
+    t, worst = tongue(game), max(bounds, key=lambda b: b.high / b.tolerated)
     more = f"at most {at_most(100.0 * worst.high)} more" if worst.high > 0.0 else "no more"
     return (
-        f"No leak was found. With these attacks, of every 100 {t.many}{_about(worst.facet)} {more} "
+        f"No leak was found. With these attacks, of every 100 {_bounded(t, worst)} {more} "
         f"{t.they} {t.exposed} than {t.control} ({plain(100.0 * worst.tolerated)} are tolerated); "
         "this does not show that the risk is insignificant for every person."
     )
@@ -174,9 +179,9 @@ def _inconclusive(
         said.append(f"{start} could not judge {listed(few)}: {about}.")
     missed = [b for b in bounds if b.high > b.tolerated]
     if missed and not few:
-        worst = max(missed, key=lambda b: b.high)
+        worst = max(missed, key=lambda b: b.high / b.tolerated)
         said.append(
-            f"{start} could not exclude that, of every 100 {t.many}{_about(worst.facet)}, up to "
+            f"{start} could not exclude that, of every 100 {_bounded(t, worst)}, up to "
             f"{at_most(100.0 * worst.high)} more {t.they} {t.exposed} than {t.control} "
             f"({plain(100.0 * worst.tolerated)} are tolerated)."
         )
@@ -187,8 +192,8 @@ def _inconclusive(
 def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound], t: Tongue) -> str:
     """Return how many people would do, if there are not enough."""
     needed = max(b.needed or 0 for b in missed)
-    facets = {b.facet for b in missed}
-    met = [p for j in mine for p in j.points if p.coverage == ALL and p.facet in facets]
+    where = {(b.facet, b.coverage) for b in missed}
+    met = [p for j in mine for p in j.points if (p.facet, p.coverage) in where]
     paired = any(j.paired for j in mine)
     unit = f"{t.many} that meet different people" if paired else "people in each arm"
     fewest = min((min(p.exposed.n, p.control.n or p.exposed.n) for p in met), default=0)
@@ -219,12 +224,12 @@ def _technical(
         for p in best.points
     ]
     parts += [
-        f"excess{_about(b.facet)}: at most {at_most(b.high)} by any of {len(mine)} attacks "
+        f"excess{_covering(b)}: at most {at_most(b.high)} by any of {len(mine)} attacks "
         f"({plain(b.tolerated)} is tolerated)"
         for b in bounds
     ]
     parts += [
-        f"{j.label} left out for want of {FEWEST} people in an arm: "
+        f"{j.label} excludes nothing for want of {FEWEST} people in an arm: "
         + listed([coverage + _about(facet) for facet, coverage in j.left_out])
         for j in mine
         if j.left_out
@@ -236,10 +241,21 @@ def _scope(t: Tongue, point: SuccessPoint) -> str:
     """Return which claims a point speaks of."""
     scopes = {
         ALL: f"all {t.many}",
-        "surest tenth": f"the surest tenth of the {t.many}",
-        "most vulnerable tenth": f"the {t.many} of the most vulnerable tenth of the people",
+        SUREST: f"the surest tenth of the {t.many}",
+        VULNERABLE: f"the {t.many} of the most vulnerable tenth of the people",
+        EVERYBODY: f"all {t.many} (asked for, made or not)",
     }
     return scopes[point.coverage] + _about(point.facet)
+
+
+def _bounded(t: Tongue, bound: RiskBound) -> str:
+    """Return which claims a bound speaks of."""
+    tenth = " of the most vulnerable tenth of the people" if bound.coverage == VULNERABLE else ""
+    return t.many + tenth + _about(bound.facet)
+
+
+def _covering(bound: RiskBound) -> str:
+    return _about(bound.facet or (bound.coverage if bound.coverage != ALL else ""))
 
 
 def _about(facet: str) -> str:

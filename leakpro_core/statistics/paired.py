@@ -13,23 +13,24 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 from scipy.special import ndtri, stdtrit
 
 from leakpro_core.statistics.intervals import Interval, lower_bound, upper_bound
 
 Floats = NDArray[np.float64]
-
-FLIPS = 999
+Bools = NDArray[np.bool_]
 
 _ROUND = 1e-9
 """A sum of values is whole if it is but for so much."""
 
-_TIE = 1e-9
-"""Standardised sums closer than this are ties."""
+_TIE = 1e-5
+"""Standardised sums closer than this are ties; well above the rounding of float32."""
 
 _CELLS = 2**22
-"""Flipped signs held at a time."""
+"""Outcomes of claims held at a time."""
 
 
 def mean_lower(total: ArrayLike, units: ArrayLike, alpha: ArrayLike) -> Floats:
@@ -179,32 +180,101 @@ def weighted_needed(
     return math.ceil(len(weights) * (reach * error / tolerated) ** 2)
 
 
-def sign_flip_p(blocks: Sequence[Floats], seed: int, flips: int = FLIPS) -> Floats:
-    """Return for each block the p-value of its largest sum, adjusted for all blocks.
+@frozen(kw_only=True)
+class Meetings:
+    """One attack's claims, each tried on both arms, for ``arms_p``.
 
-    blocks: float64 ``[units, statistics]``, differences of a unit's arms, positive: evidence. Under
-    the hypothesis that a unit's arms may be exchanged its differences change sign together. Sums
-    are standardised by the root of the sum of squares, which flips do not change, and compared with
-    the flips' distribution of the maximum over all of them (Westfall, Young 1993, single step):
-    ``(1 + #{max_b >= observed}) / (1 + flips)``. Blocks are flipped apart from each other: whatever
-    their dependence, the error then exceeds alpha by no more than about ``alpha**2 / 2``.
+    meets: float32 CSR ``[claims, people]``, 1 where a claim meets a person; tenth: bool
+    ``[people]``; one: a claim comes true in an arm where it meets exactly one person of it, else
+    where it meets any; weights: float32 ``[points, claims]``; vulnerable: bool ``[points]``,
+    whether a claim comes true there only where a person of the tenth is met.
     """
-    observed, largest = np.full(len(blocks), -np.inf), np.full(flips, -np.inf)
-    for number, block in enumerate(blocks):
-        if block.shape[1] == 0:
-            continue
-        moved = block[(block != 0.0).any(axis=1)]
-        scale = np.sqrt((moved**2).sum(axis=0))
-        moved = moved / np.where(scale > 0.0, scale, np.inf)
-        observed[number] = moved.sum(axis=0).max()
-        rng = np.random.default_rng([seed, number])
-        step = max(1, _CELLS // max(1, len(moved)))
-        for start in range(0, flips, step):
-            here = slice(start, min(flips, start + step))
-            sign = rng.integers(0, 2, (here.stop - here.start, len(moved)), np.int8) * 2.0 - 1.0
-            largest[here] = np.maximum(largest[here], (sign @ moved).max(axis=1))
-    beyond = (largest[None, :] >= observed[:, None] - _TIE).sum(axis=1)
-    return np.asarray((1.0 + beyond) / (1.0 + flips))
+
+    meets: csr_array = field(eq=False)
+    tenth: Bools = field(eq=False)
+    one: bool
+    weights: NDArray[np.float32] = field(eq=False)
+    vulnerable: Bools = field(eq=False)
+
+
+def came_true(
+    meets: csr_array, arms: NDArray[np.float32], *, one: bool, tenth: Bools | None = None
+) -> Bools:
+    """Return whether claims come true about the people of an arm: bool ``[claims, b]``.
+
+    arms: float32 ``[people, b]``, 1 where a person is of the arm, in b ways. tenth: bool
+    ``[people]``, who must be among the people met (the only one, by the rule of one).
+    """
+    met = meets @ arms
+    true = met == 1.0 if one else met > 0.0
+    if tenth is not None:
+        true &= (meets[:, tenth] @ arms[tenth]) > 0.0
+    return np.asarray(true)
+
+
+def arms_p(blocks: Sequence[Meetings], exposed: Bools, seed: int, permutations: int) -> Floats:
+    """Return for each block the p-value of its largest statistic, adjusted for all blocks.
+
+    exposed: bool ``[people]``, the arm of each, as many in either; all blocks meet these people.
+    People's arms are permuted, and by the rule it is looked up anew which claims come true in
+    either arm: exact where people can be exchanged for one another, however claims share them.
+    Statistics are weighted sums of exposed minus control outcomes, standardised by the root of
+    their mean square over what was observed and all permutations (swapped arms: the mean is 0),
+    and compared with the distribution of the maximum over all blocks and points (Westfall, Young
+    1993, single step): ``(1 + #{max_b >= observed}) / (1 + permutations)``.
+    """
+    # Whom nobody's claims meet makes no difference; how many of the others are exposed is drawn.
+    met = np.unique(np.concatenate([np.zeros(0, np.int64), *(b.meets.indices for b in blocks)]))
+    few = [_apart(evolve(b, meets=b.meets[:, met], tenth=b.tenth[met])) for b in blocks]
+    rng = np.random.default_rng(seed)
+    inside = int(exposed.sum())
+    drawn = rng.hypergeometric(inside, len(exposed) - inside, len(met), permutations)
+    observed = exposed[met].astype(np.float32)[:, None]
+    sums = [[_sums(block, observed)] for block in few]
+    step = max(1, _CELLS // max([1, len(met), *(b.meets.shape[0] for b in few)]))
+    for start in range(0, permutations, step):
+        count = drawn[start : start + step, None]
+        order = np.tile(np.arange(len(met), dtype=np.int32), (len(count), 1))
+        arms = np.ascontiguousarray((rng.permuted(order, axis=1) < count).T, np.float32)
+        for block, parts in zip(few, sums, strict=True):
+            parts.append(_sums(block, arms))
+    found = [_standard(np.concatenate(parts, axis=1)) for parts in sums]
+    best = np.array([f[:, 0].max(initial=-np.inf) for f in found])
+    largest = np.max([f[:, 1:].max(axis=0, initial=-np.inf) for f in found], axis=0)
+    beyond = (largest[None, :] >= best[:, None] - _TIE).sum(axis=1)
+    return np.asarray((1.0 + beyond) / (1.0 + permutations))
+
+
+def _apart(block: Meetings) -> Meetings:
+    """Return the same with claims that meet the same people as one, and without those of nobody."""
+    meets = block.meets.copy()
+    meets.sort_indices()
+    # Sums in the same order: equal just where the people are, but for a chance of 2**-50.
+    mark = meets.astype(np.float64) @ np.random.default_rng(0).random(meets.shape[1])
+    _, first, which = np.unique(mark, return_index=True, return_inverse=True)
+    which = which.reshape(-1)
+    total = [np.bincount(which, weights=row, minlength=len(first)) for row in block.weights]
+    some = np.diff(meets.indptr)[first] > 0
+    weights = np.reshape(total, (len(block.weights), len(first)))[:, some]
+    return evolve(block, meets=meets[first[some]], weights=weights.astype(np.float32))
+
+
+def _sums(block: Meetings, arms: NDArray[np.float32]) -> Floats:
+    """Return the statistics, ``[points, b]``."""
+    result = np.zeros((len(block.weights), arms.shape[1]))
+    for tenth, points in ((None, ~block.vulnerable), (block.tenth, block.vulnerable)):
+        if points.any():
+            here, there = (
+                came_true(block.meets, arm, one=block.one, tenth=tenth) for arm in (arms, 1 - arms)
+            )
+            gap = here.astype(np.float32) - there
+            result[points] = block.weights[points] @ gap
+    return result
+
+
+def _standard(sums: Floats) -> Floats:
+    scale = np.sqrt((sums**2).mean(axis=1, keepdims=True))
+    return np.asarray(sums / np.where(scale > 0.0, scale, np.inf))
 
 
 def _side(one: float, other: float, phi: float) -> float:

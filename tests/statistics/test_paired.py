@@ -1,17 +1,20 @@
 """Rates side by side: published examples, brute force, edges."""
 
-from itertools import product
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from scipy.sparse import csr_array
 from scipy.stats import norm, t
 
 from leakpro_core.statistics import clopper_pearson, newcombe_difference, wilson
 from leakpro_core.statistics.intervals import Interval
 from leakpro_core.statistics.paired import (
+    Meetings,
+    arms_p,
     correlation,
     difference,
     mean_lower,
@@ -20,7 +23,6 @@ from leakpro_core.statistics.paired import (
     paired_difference,
     relative_excess,
     score_interval,
-    sign_flip_p,
     units_needed,
     weighted_high,
     weighted_needed,
@@ -153,36 +155,78 @@ def test_units_needed_of_a_rate_of_0_are_those_of_its_interval():
         units_needed(0.5, 0.0)
 
 
-def test_sign_flips_agree_with_all_flips_there_are():
-    rng = np.random.default_rng(3)
-    block = np.round(rng.normal(0.4, 1.0, (10, 3)), 1)
-    sums = np.array(list(product([-1, 1], repeat=10))) @ (block / np.sqrt((block**2).sum(axis=0)))
-    exact = np.mean(sums.max(axis=1) >= sums[-1].max() - 1e-9)
-    assert sign_flip_p([block], 0, flips=20_000)[0] == approx(exact, abs=0.01)
+def meetings(met, weights=None, *, people=8, one=True, tenth=(), vulnerable=(False,)):
+    """Return claims by whom each meets."""
+    dense = np.zeros((len(met), people), np.float32)
+    for i, who in enumerate(met):
+        dense[i, list(who)] = 1.0
+    weights = np.ones((len(vulnerable), len(met))) if weights is None else np.array(weights)
+    return Meetings(
+        meets=csr_array(dense),
+        tenth=np.isin(np.arange(people), tenth),
+        one=one,
+        weights=weights.astype(np.float32),
+        vulnerable=np.array(vulnerable),
+    )
 
 
-def test_sign_flips_are_adjusted_for_all_blocks():
+def by_hand(met, exposed, one, tenth=None):
+    """Return how many more claims come true of the exposed than of the others."""
+    total = 0
+    for who in met:
+        for sign, arm in ((1, True), (-1, False)):
+            inside = [p for p in who if exposed[p] == arm]
+            right = len(inside) == 1 if one else len(inside) > 0
+            total += sign * (right and (tenth is None or any(p in tenth for p in inside)))
+    return total
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_permuted_arms_agree_with_all_permutations_there_are(one):
+    met = [{0}, {0, 1}, {1, 2, 3}, {2, 3}, {4, 5}, {3, 6}, {0}, set(), {0, 1}]
+    exposed = np.array([1, 1, 1, 0, 1, 0, 0, 0], bool)
+    every = [np.isin(np.arange(8), c) for c in combinations(range(8), 4)]
+    sums = np.array(
+        [[by_hand(met, e, one), by_hand(met, e, one, {0, 3})] for e in every], np.float64
+    )
+    scaled = sums / np.sqrt((sums**2).mean(axis=0))
+    mine = next(i for i, e in enumerate(every) if (e == exposed).all())
+    exact = np.mean(scaled.max(axis=1) >= scaled[mine].max() - 1e-6)
+    block = meetings(met, one=one, tenth=(0, 3), vulnerable=(False, True))
+    assert 0.02 < exact < 0.9
+    assert arms_p([block], exposed, 0, 20_000)[0] == approx(exact, abs=0.015)
+
+
+def test_permuted_arms_are_adjusted_for_all_blocks():
     rng = np.random.default_rng(4)
-    clear = np.ones((30, 1))
-    noise = [rng.normal(size=(40, 5)) for _ in range(6)]
-    found = sign_flip_p([clear, *noise], 1)
+    exposed = np.arange(200) < 100
+    clear = meetings([{i} for i in range(40)], people=200)
+    noise = [meetings([set(rng.choice(200, 2)) for _ in range(60)], people=200) for _ in range(4)]
+    found = arms_p([clear, *noise], exposed, 1, 999)
     assert found[0] == approx(0.001)
-    assert (found[1:] >= sign_flip_p(noise, 1) - 0.05).all()
-    alone = sign_flip_p([noise[0]], 1)[0]
-    assert found[1] > alone
+    assert (found[1:] >= arms_p(noise, exposed, 1, 999) - 0.05).all()
 
 
-def test_sign_flips_of_nothing_are_no_evidence():
-    p = sign_flip_p([np.zeros((5, 2)), np.zeros((0, 0)), np.array([[1.0]]), -np.ones((9, 1))], 1)
-    assert (p[:2] == 1.0).all()
-    assert p[2] > 0.4
-    assert p[3] == 1.0
+def test_permuted_arms_of_nothing_are_no_evidence():
+    exposed = np.arange(8) < 4
+    nobody, none = meetings([set(), set()]), meetings([])
+    assert (arms_p([nobody, none], exposed, 0, 99) == 1.0).all()
+    assert arms_p([meetings([{5}, {6}])], exposed, 0, 99)[0] == 1.0
 
 
-def test_sign_flips_are_false_alarms_as_often_as_they_say():
-    rng = np.random.default_rng(5)
-    p = [
-        sign_flip_p([rng.choice([-1.0, 0, 1.0], (50, 4)) for _ in range(3)], i, flips=99).min()
-        for i in range(400)
-    ]
-    assert np.mean(np.array(p) <= 0.05) == approx(0.05, abs=0.03)
+def test_permuted_arms_are_false_alarms_as_often_as_they_say():
+    """However claims share people: one of three striking ones and two others each."""
+    p = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        met = [{int(rng.integers(3)), *rng.choice(np.arange(3, 60), 2)} for _ in range(50)]
+        exposed = rng.permutation(60) < 30
+        p.append(arms_p([meetings(met, people=60)], exposed, seed, 99)[0])
+    assert np.mean(np.array(p) <= 0.05) == approx(0.05, abs=0.035)
+
+
+def test_sums_do_not_change_the_same_claims_listed_apart_or_as_one():
+    exposed = np.arange(8) < 4
+    apart = meetings([{0, 5}, {0, 5}, {1}, {1}, {1}])
+    one = meetings([{0, 5}, {1}], weights=[[2.0, 3.0]])
+    assert arms_p([apart], exposed, 3, 999)[0] == arms_p([one], exposed, 3, 999)[0]
