@@ -7,7 +7,6 @@ from attrs import evolve, frozen
 
 from leakpro_core.arrays import Bools, Floats, Ints, array
 from leakpro_core.controls.blind import blind_test
-from leakpro_core.controls.duplicates import duplicate_control
 from leakpro_core.controls.sample_size import sample_size_control
 from leakpro_core.games.samples import TableStage
 from leakpro_core.judge.numbers import listed
@@ -16,7 +15,7 @@ from leakpro_core.protocols import Log
 from leakpro_core.records import TableRelease
 from leakpro_core.report import Control
 from leakpro_core.seeds import generator, spawn
-from leakpro_core.tabular.people import objects
+from leakpro_core.tabular.people import objects, told
 from leakpro_core.tabular.play import TablePlayed, TableScene
 from leakpro_core.tabular.table import stacked
 from leakpro_core.tabular.trials import (
@@ -27,6 +26,7 @@ from leakpro_core.tabular.trials import (
     planted_control,
     tried,
 )
+from leakpro_core.tabular.twins import twin_control
 
 LOOKED_AT = 20_000
 """Rows of both arms that the blind adversary is fitted on, at most."""
@@ -59,16 +59,15 @@ def before(plan: Plan, release: TableRelease, seed: int, log: Log) -> Checks:
     log.info("validity controls")
     controls = [
         sample_size_control(_people(both.subjects, members), plan.policy),
-        duplicate_control(
-            rows.astype(np.str_),
-            members[looked],
-            both.subjects[looked],
-            modality="tabular",
-            seed=seed,
+        twin_control(
+            release.original, release.control, release.auxiliary, seed, plan.policy.confidence
         ),
     ]
     blind = None
-    if plan.controls.blind:
+    why = "" if plan.controls.blind else "The plan switched it off"
+    if not why and not any(len(np.unique(v)) > 1 for v in told(both.rows(looked)).values):
+        why = "All people are alike: there is nothing that arms could differ by"
+    if not why:
         found = blind_test(
             rows,
             np.zeros(len(looked), np.int64),
@@ -83,9 +82,7 @@ def before(plan: Plan, release: TableRelease, seed: int, log: Log) -> Checks:
         blind[looked] = found.claims.reshape(-1)
         controls.append(found.control)
     else:
-        controls.append(
-            Control(name="blind adversary", result="not run", statement="The plan switched it off.")
-        )
+        controls.append(not_run("blind adversary", why, ""))
     failed = [c.statement for c in controls if c.result == "fail"]
     return Checks(
         controls=tuple(controls),

@@ -21,13 +21,21 @@ MOST_OWN = 45
 def settle(release: TableRelease, share: float, seed: int) -> TableRelease:
     """Return the release with a share of the control's people as auxiliary rows, where none are.
 
-    ``BadArray`` where a person is in both arms, or an arm holds fewer than two people.
+    ``BadArray`` where a person is in both arms, an arm holds fewer than two people, or all columns
+    are identifiers.
     """
+    if not told(release.original).columns:
+        raise BadArray(
+            "columns of original",
+            found="identifiers only",
+            expected="columns that say something of people",
+            fix="State their kinds in [target] columns, if they do.",
+        )
     for name, table in (("original", release.original), ("control", release.control)):
         if len(np.unique(table.subjects)) < 2:
             raise BadArray(
                 f"[target] {name}",
-                found=f"{len(np.unique(table.subjects))} people",
+                found="one person",
                 expected="at least two, and hundreds to conclude anything",
             )
     both = np.intersect1d(release.original.subjects, release.control.subjects)
@@ -90,20 +98,25 @@ def _ranks(subjects: AnyArray) -> AnyArray:
     return np.unique(subjects, return_inverse=True)[1]
 
 
+def told(table: Table) -> Table:
+    """Return all columns but identifiers, which tell arms apart and say nothing of a person."""
+    return table.only([c.name for c in table.columns if c.kind is not Kind.IDENTIFIER])
+
+
 def objects(table: Table) -> AnyArray:
     """Return rows as objects ``[n, columns]``, levels in words, for the blind adversary.
 
-    Identifiers are left out: they tell arms apart without saying anything of a person.
+    Without identifiers; of free text its length.
     """
     parts = []
-    for column, values in zip(table.columns, table.values, strict=True):
-        if column.kind is Kind.IDENTIFIER:
-            continue
+    known = told(table)
+    for column, values in zip(known.columns, known.values, strict=True):
         if column.measured:
             parts.append(values.astype(object))
+        elif column.kind is Kind.TEXT:
+            lengths = np.array([*map(len, column.levels), -1], np.float64)
+            parts.append(lengths[values].astype(object))
         else:
             levels = np.array([*column.levels, ""], dtype=object)
             parts.append(levels[values])
-    if not parts:
-        return np.zeros((len(table), 1), dtype=object)
     return np.stack(parts, axis=1)
