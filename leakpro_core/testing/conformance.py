@@ -6,15 +6,16 @@ An author runs them all, once for each offer (``leakpro plugins new`` writes tha
     @pytest.mark.parametrize("offer", leakpro_attacks(), ids=lambda offer: offer.name)
     def test_attack_conforms(offer, check):
         check(offer)
+
+An attack on released tables (``access = Access.SAMPLES``) is checked in its own game, played by
+core's own referee; any other one in the membership game on a model.
 """
 
 import inspect
 import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,44 +23,23 @@ import numpy as np
 
 from leakpro_core.arrays import Floats
 from leakpro_core.games.membership import MembershipAnswer, MembershipChallenge, Secret
-from leakpro_core.offers import AttackOffer
+from leakpro_core.offers import Access, AttackOffer
 from leakpro_core.references import resolve
+from leakpro_core.testing import table_checks
+from leakpro_core.testing.runs import PlainRun, SilentLog, ask
 from leakpro_core.testing.simulation import simulated_challenge
+
+__all__ = ["ATTACK_CHECKS", "PlainRun", "SilentLog", "answer", "challenge_for"]
 
 HEAVY = ("numpy", "scipy", "pandas", "sklearn", "torch", "jax", "sdv", "structlog")
 """What the module of an entry point may not import, directly or not."""
-
-
-class SilentLog:
-    """A log that forgets what it is told."""
-
-    def debug(self, event: str, **values: object) -> None: ...
-    def info(self, event: str, **values: object) -> None: ...
-    def warning(self, event: str, **values: object) -> None: ...
-
-
-@attrs.frozen(kw_only=True)
-class PlainRun:
-    """A run for tests (see ``leakpro_core.protocols.Run``)."""
-
-    seed: int
-    scratch: Path
-    log: SilentLog = attrs.field(factory=SilentLog)
 
 
 def answer(
     offer: AttackOffer, challenge: MembershipChallenge, *, seed: int = 0, options: object = None
 ) -> MembershipAnswer:
     """Return the attack's answer, with its default options unless others are given."""
-    if options is None and offer.options is not None:
-        options = resolve(offer.options)()
-    with tempfile.TemporaryDirectory() as scratch:
-        run = PlainRun(seed=seed, scratch=Path(scratch))
-        result = resolve(offer.ref)(challenge, options, run)
-    assert isinstance(result, MembershipAnswer), (
-        f"{offer.ref} returned {type(result).__name__}, not a MembershipAnswer"
-    )
-    return result
+    return ask(offer, challenge, MembershipAnswer, seed=seed, options=options)
 
 
 def challenge_for(
@@ -103,21 +83,36 @@ def check_options(offer: AttackOffer) -> None:
 
 
 def check_answer(offer: AttackOffer) -> None:
-    """One claim a candidate: a finite number, or NaN to abstain."""
+    """One claim a candidate: a finite number, or NaN to abstain; of tables, as its game says.
+
+    Attacks on tables are played blind, too: with auxiliary rows in the place of the release.
+    """
+    if _on_tables(offer):
+        table_checks.check_answer(offer)
+        return
     for seed, changes in enumerate(({}, {"classes": 2}, {"queries": 2}, {"records": 60})):
         challenge, _ = challenge_for(offer, seed, **changes)
         _check_claims(answer(offer, challenge).claims, challenge)
 
 
 def check_extremes(offer: AttackOffer) -> None:
-    """Saturated outputs and ties give no infinite claims."""
+    """Saturated outputs and ties give no infinite claims.
+
+    Of tables: missing values, ties, columns of one value or of none, equal rows, three rows.
+    """
+    if _on_tables(offer):
+        table_checks.check_extremes(offer)
+        return
     for changes in ({"spread": 60.0, "leak": 0.0}, {"spread": 0.0, "leak": 0.0}):
         challenge, _ = challenge_for(offer, 1, **changes)
         _check_claims(answer(offer, challenge).claims, challenge)
 
 
 def check_seed(offer: AttackOffer) -> None:
-    """The same challenge and seed give the same claims; global random state is left alone."""
+    """The same challenge and seed give the same answer; global random state is left alone."""
+    if _on_tables(offer):
+        table_checks.check_seed(offer, _global_state)
+        return
     challenge, _ = challenge_for(offer)
     before = _global_state()
     first = answer(offer, challenge, seed=5).claims
@@ -128,6 +123,9 @@ def check_seed(offer: AttackOffer) -> None:
 
 def check_direction(offer: AttackOffer) -> None:
     """Higher means surer: a plain leak is found, members above non-members."""
+    if _on_tables(offer):
+        table_checks.check_direction(offer)
+        return
     challenge, secret = challenge_for(offer, 3, leak=6.0, records=400)
     claims = answer(offer, challenge).claims
     assert _auc(claims, secret) > 0.6, "a plain leak is not found, or claims have the wrong sign"
@@ -135,12 +133,21 @@ def check_direction(offer: AttackOffer) -> None:
 
 def check_no_leak(offer: AttackOffer) -> None:
     """Where nothing leaks nothing is found: claims follow no order of the candidates."""
+    if _on_tables(offer):
+        table_checks.check_no_leak(offer)
+        return
     areas = []
     for seed in range(5):
         challenge, secret = challenge_for(offer, seed, leak=0.0, records=400)
         areas.append(_auc(answer(offer, challenge).claims, secret))
     # five times 200 against 200: the standard deviation of the mean is .013
     assert abs(np.mean(areas) - 0.5) < 0.06, f"AUC {np.mean(areas):.2f} where nothing leaks"
+
+
+def check_order(offer: AttackOffer) -> None:
+    """Of attacks on tables: the order of people, released and auxiliary rows hardly matters."""
+    if _on_tables(offer):
+        table_checks.check_order(offer)
 
 
 ATTACK_CHECKS: tuple[Callable[[AttackOffer], None], ...] = (
@@ -151,8 +158,9 @@ ATTACK_CHECKS: tuple[Callable[[AttackOffer], None], ...] = (
     check_seed,
     check_direction,
     check_no_leak,
+    check_order,
 )
-"""Every check of an attack of the membership game."""
+"""Every check of an attack."""
 
 
 def check_light_import(module: str) -> None:
@@ -161,6 +169,10 @@ def check_light_import(module: str) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - our own code
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [], f"{module} imports {run.stdout}"
+
+
+def _on_tables(offer: AttackOffer) -> bool:
+    return offer.access is Access.SAMPLES
 
 
 def _check_claims(claims: Floats, challenge: MembershipChallenge) -> None:

@@ -51,12 +51,13 @@ def attack(challenge: AttributeChallenge, options: BoostedOptions, run: Run) -> 
         return AttributeAnswer(guesses=nothing, claims=nothing)
     guesses, label = _windows(value[rows], challenge.tolerance)
     learnt = label >= 0
-    if len(guesses) == 1:
-        everyone = np.ones(len(challenge.known))
-        return AttributeAnswer(guesses=guesses[0] * everyone, claims=learnt.mean() * everyone)
     fitted_on, asked, coded = _features(
         challenge.synthetic.rows(rows[learnt]).only(challenge.known.names), challenge.known
     )
+    if len(guesses) == 1 or not coded:
+        everyone = np.ones(len(challenge.known))
+        share = (label == 0).mean()
+        return AttributeAnswer(guesses=guesses[0] * everyone, claims=share * everyone)
     rounds = max(8, options.trees // (1 if len(guesses) == 2 else len(guesses)))
     model = HistGradientBoostingClassifier(
         max_iter=min(rounds, 80),
@@ -102,7 +103,8 @@ def _windows(value: Floats, tolerance: float) -> tuple[Floats, Ints]:
 def _features(rows: Table, known: Table) -> tuple[Floats, Floats, list[bool]]:
     """Return features of released rows and of people, and which are codes.
 
-    Codes are numbered anew from 0, by how many rows have them.
+    Codes are numbered anew from 0, by how many rows have them. Columns of which no released row
+    has a value are left out: nothing is learnt from them, and the trees refuse them.
     """
     fitted_on, asked = rows.matrix(), known.matrix()
     for j, column in enumerate(rows.columns):
@@ -118,4 +120,6 @@ def _features(rows: Table, known: Table) -> tuple[Floats, Floats, list[bool]]:
         for one, table in ((fitted_on, rows), (asked, known)):
             code = table.values[j]
             one[:, j] = np.where(code >= 0, rank[code], np.nan)
-    return fitted_on, asked, [not column.measured for column in rows.columns]
+    there = ~np.isnan(fitted_on).all(axis=0)
+    coded = np.array([not column.measured for column in rows.columns], np.bool_)
+    return fitted_on[:, there], asked[:, there], coded[there].tolist()
