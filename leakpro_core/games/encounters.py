@@ -6,9 +6,10 @@ import numpy as np
 from attrs import frozen
 
 from leakpro_core.arrays import Floats, Ints, array
-from leakpro_core.games.equal_size import repeating, weight_of
+from leakpro_core.games.equal_size import reaching, repeating, weight_of
 from leakpro_core.games.outcome import Matched
-from leakpro_core.games.samples import TableStage, headcount, sample
+from leakpro_core.games.samples import TableStage, attacked, headcount, sample
+from leakpro_core.statistics.paired import difference, score_interval
 from leakpro_core.tabular.distance import Space, nearest
 from leakpro_core.tabular.exact import owners, repeats
 from leakpro_core.tabular.table import Table
@@ -27,6 +28,10 @@ TWINS = 200
 
 MEETINGS = 10_000_000
 """Repeated people of an arm, over all claims, at most: 80 MB."""
+
+
+SURE = 0.99
+"""How sure it must be that twins come together, before they are drawn together."""
 
 
 @frozen(kw_only=True)
@@ -49,19 +54,69 @@ class Met:
 
 @frozen(kw_only=True)
 class Arms:
-    """Both arms, original first; drawn: rows of n' people of each, n' being the smaller arm's."""
+    """Both arms, original first; drawn: rows of n' people of each, n' being the smaller arm's.
+
+    People are drawn one by one, unless more of the smaller arm have a twin in it than people who
+    are drawn so would (``_households``): then people of one row are drawn together.
+    """
 
     tables: tuple[Table, Table]
     drawn: tuple[Ints, Ints]
     people: tuple[int, int]
+    together: bool = False
 
     @classmethod
     def of(cls, stage: TableStage, seed: int) -> "Arms":
         rng = np.random.default_rng(seed)
-        one, other = stage.original, stage.control
+        one, other = attacked(stage.original), attacked(stage.control)
         people = headcount(one), headcount(other)
-        drawn = sample(one, min(people), rng), sample(other, min(people), rng)
-        return cls(tables=(one, other), drawn=drawn, people=people)
+        large, small = (one, other) if people[0] > people[1] else (other, one)
+        together = people[0] != people[1] and _households(large, small)
+        pick = _together if together else sample
+        drawn = pick(one, min(people), rng), pick(other, min(people), rng)
+        return cls(
+            tables=(stage.original, stage.control), drawn=drawn, people=people, together=together
+        )
+
+    def repeating(self, original: Ints, control: Ints) -> tuple[Floats, Floats]:
+        """Return hits of claims that repeat so many people of each arm, float64 ``[2, k]``.
+
+        And what a hit at n' people counts, ``[k]``; see ``equal_size.repeating``. Twins that are
+        drawn together are reached, or not, as one person is.
+        """
+        if self.together:
+            reached = [
+                (n > 0) * (min(self.people) / of)
+                for n, of in zip((original, control), self.people, strict=True)
+            ]
+            return np.stack(reached), np.ones(len(original))
+        return (
+            repeating(original, control, *self.people),
+            weight_of(original + control, *self.people),
+        )
+
+
+def _households(large: Table, small: Table) -> bool:
+    """Return whether people of one row come together: in the small arm more than by chance.
+
+    Drawn one by one from the large arm, two of a household would seldom both be there, and claims
+    would meet more households than in the small arm: a leak where there is none.
+    """
+    n, m = headcount(large), headcount(small)
+    others = [repeats(table, table).people - 1 for table in (large, small)]
+    alone = float(reaching(others[0], n - 1, m - 1).mean()) if m > 1 else 0.0
+    found = float((others[1] > 0).mean())
+    limits = (score_interval(share, k, SURE) for share, k in ((found, m), (alone, n)))
+    return difference(found, next(limits), alone, next(limits)).low > 0.0
+
+
+def _together(table: Table, most: int, rng: np.random.Generator) -> Ints:
+    """Return the rows of ``most`` people, ascending, people with the same first row together."""
+    known, first = np.unique(table.subjects, return_index=True)
+    whose = table.subjects[repeats(table.rows(first), table).row]
+    group = np.unique(whose, return_inverse=True)[1]
+    order = np.argsort(rng.permutation(len(known))[group], kind="stable")
+    return np.flatnonzero(np.isin(table.subjects, known[order[:most]]))
 
 
 def exact_met(
@@ -80,6 +135,7 @@ def exact_met(
     bases = [compared(table) for table in arms.tables]
     found = [repeats(queries, base) for base in bases]
     people, others = (f.people for f in found)
+    hit, weight = arms.repeating(people, others)
     most = max(1, min(TWINS, MEETINGS // max(1, len(queries))))
     told = []
     for base, drawn in zip(bases, arms.drawn, strict=True):
@@ -90,12 +146,12 @@ def exact_met(
         released=rows,
         claim=claims,
         row=np.stack([f.row for f in found]),
-        hit=repeating(people, others, *arms.people) * ~np.isnan(claims),
+        hit=hit * ~np.isnan(claims),
         who=(told[0], told[1]),
     )
     cut = int(np.count_nonzero(np.maximum(people, others) > most))
     note = f"{cut:,} released rows repeat more than {most} people, of whom {most} of each arm count"
-    return met, weight_of(people + others, *arms.people), note if cut else ""
+    return met, weight, note if cut else ""
 
 
 def near_met(

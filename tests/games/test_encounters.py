@@ -49,6 +49,12 @@ def test_a_fifth_of_copies_reads_a_fifth_whoever_has_twins(control, twins):
     one, other = rates(result, "exact")
     assert pytest.approx(0.2) == result.scale * one
     assert other == 0
+    near = []
+    for seed in range(10):
+        played = stage(original, households(control, 600), released, rounds=500)
+        one, other = rates(judged(played, seed), "near")
+        near.append(result.scale * (one - other))
+    assert pytest.approx(0.2, abs=0.05) == np.mean(near)
 
 
 def test_heavy_repeats_by_chance_hide_no_copies_and_are_none():
@@ -114,3 +120,18 @@ def test_near_claims_meet_near_people_and_of_very_many_some_are_told():
     result = judged(stage(same, other, same.rows(np.arange(9))))
     assert {400} == set(np.diff(result.matched.start).tolist())
     assert "9 released rows repeat more than 200 people" in result.notes[0]
+
+
+def test_twins_are_drawn_together_where_the_smaller_arm_shows_that_they_come_so():
+    def twins(n: int, first: int, rng: np.random.Generator) -> Table:
+        a = np.repeat(rng.integers(0, 10**6, n // 2), 2)
+        return numbers(a, a, subjects=list(range(first, first + n)))
+
+    for source, together in ((twins, True), (coarse, False)):
+        for sizes in ((1000, 200), (200, 1000)):
+            rng = np.random.default_rng(0)
+            played = stage(*(source(n, 2000 * i, rng) for i, n in enumerate(sizes)))
+            drawn = Arms.of(played, 0).drawn
+            assert {200} == {len(d) for d in drawn}
+            larger = drawn[np.argmax(sizes)]
+            assert together == np.array_equal(larger[::2] + 1, larger[1::2])
