@@ -19,6 +19,9 @@ from leakpro_core.wording import show, show_key
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+_LARGEST = 1e307
+"""Differences of larger numbers may overflow."""
+
 _WHOLE_FLOATS = 1e22
 """Up to here a float64 that is whole has the digits of the number that it stands for."""
 
@@ -129,10 +132,13 @@ def refuse_first(part: Part, wrong: Bools, expected: str, fix: str = "") -> None
 
 
 def _check_finite(part: Part, numbers: Floats) -> None:
-    infinite = np.isinf(numbers)
-    if infinite.any():
+    beyond = np.abs(numbers) > _LARGEST
+    if beyond.any():
         raise refusal(
-            part, int(infinite.argmax()), "a finite number", "Mend it, or leave the field empty."
+            part,
+            int(beyond.argmax()),
+            f"a finite number, at most {_LARGEST:g}",
+            "Mend it, or leave the field empty.",
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from attrs import evolve
 
-from leakpro_core.arrays import AnyArray, Bools
+from leakpro_core.arrays import AnyArray, Bools, Floats
 from leakpro_core.errors import BadArray
 from leakpro_core.records import TableRelease
 from leakpro_core.seeds import generator
@@ -13,6 +13,9 @@ from leakpro_core.tabular.table import Kind, Table, stacked
 NEIGHBOURS = 5
 SAMPLE = 20_000
 """Rows that neighbours are looked for among, at most."""
+
+LARGE = 1e15
+"""Numbers beyond this are scaled for the blind adversary."""
 
 MOST_OWN = 45
 """Rows of one person that are stepped over, at most."""
@@ -103,6 +106,16 @@ def told(table: Table) -> Table:
     return table.only([c.name for c in table.columns if c.kind is not Kind.IDENTIFIER])
 
 
+def _moderate(values: Floats) -> Floats:
+    """Return values that single precision can hold and tell apart: huge ones from 0 to 1."""
+    there = values[np.isfinite(values)]
+    low, high = (there.min(), there.max()) if there.size else (0.0, 0.0)
+    if max(-low, high) <= LARGE:
+        return values
+    # Halves first: a difference of two large numbers may overflow.
+    return (values / 2 - low / 2) / (max(high / 2 - low / 2, 1.0))
+
+
 def objects(table: Table) -> AnyArray:
     """Return rows as objects ``[n, columns]``, levels in words, for the blind adversary.
 
@@ -112,7 +125,7 @@ def objects(table: Table) -> AnyArray:
     known = told(table)
     for column, values in zip(known.columns, known.values, strict=True):
         if column.measured:
-            parts.append(values.astype(object))
+            parts.append(_moderate(values).astype(object))
         elif column.kind is Kind.TEXT:
             lengths = np.array([*map(len, column.levels), -1], np.float64)
             parts.append(lengths[values].astype(object))

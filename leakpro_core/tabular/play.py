@@ -127,10 +127,15 @@ def _ask(
     return given
 
 
-def _without(scene: TableScene) -> TableStage | None:
-    """Return the stage of an adversary who has everything but the release: auxiliary rows."""
+def _without(scene: TableScene, attack: ChosenAttack) -> TableStage | None:
+    """Return the stage of an adversary who has everything but the release: auxiliary rows.
+
+    None where there are none, or the attack needs such rows beside a release.
+    """
     auxiliary = scene.stage.auxiliary
     if not scene.guess or auxiliary is None or not len(auxiliary):
+        return None
+    if "auxiliary" in attack.offered.offer.needs:
         return None
     return evolve(scene.stage, released=auxiliary, auxiliary=None, shadows=(), trained_on=None)
 
@@ -140,7 +145,7 @@ def _singling_out(scene: TableScene, attack: ChosenAttack) -> Refereed:
         drawn = singling_out.challenge(stage)
         return _ask(scene, attack, drawn, SinglingOutAnswer, purpose)
 
-    blind = _without(scene)
+    blind = _without(scene, attack)
     return singling_out.referee(
         ask(scene.stage, "release"),
         scene.stage,
@@ -153,7 +158,7 @@ def _copies(scene: TableScene, attack: ChosenAttack) -> Refereed:
     def ask(stage: TableStage, purpose: str) -> CopiesAnswer:
         return _ask(scene, attack, copies.challenge(stage), CopiesAnswer, purpose)
 
-    blind = _without(scene)
+    blind = _without(scene, attack)
     return copies.referee(
         ask(scene.stage, "release"),
         scene.stage,
@@ -170,14 +175,14 @@ def _linkability(scene: TableScene, attack: ChosenAttack) -> Refereed:
         drawn, secret = linkability.challenge(stage, left, _order(scene, attack))
         return _ask(scene, attack, drawn, LinkabilityAnswer, purpose), secret
 
-    blind = _without(scene)
+    blind = _without(scene, attack)
     answer, secret = ask(scene.stage, "release")
     guess = None if blind is None else ask(blind, "blind")[0]
     return linkability.referee(answer, secret, guess, attack=attack.label)
 
 
 def _attribute_inference(scene: TableScene, attack: ChosenAttack) -> Refereed:
-    blind = _without(scene)
+    blind = _without(scene, attack)
     parts = []
     for name in secrets(scene.stage.original, scene.stage.control, scene.games.secrets):
 

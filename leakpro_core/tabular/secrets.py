@@ -6,10 +6,11 @@ import numpy as np
 from attrs import evolve
 
 from leakpro_core.arrays import AnyArray
-from leakpro_core.errors import BadValue, NotApplicable
+from leakpro_core.errors import BadValue, NotApplicable, UnknownName
 from leakpro_core.plan import Games
 from leakpro_core.seeds import generator
 from leakpro_core.tabular.table import Column, Kind, Table
+from leakpro_core.wording import show
 
 MOST = 20
 """Columns that are inferred, at most, where the plan names none."""
@@ -42,12 +43,12 @@ def halves(table: Table, left: Sequence[str]) -> tuple[str, ...]:
         )
     if not left:
         return _balanced(table, names)
-    chosen = [table.columns[table.index(name)] for name in left]
+    chosen = [_column(table, name, "[games] left") for name in left]
     odd = [column.name for column in chosen if column.kind in UNKNOWN]
     if odd or len(set(left)) >= len(names):
         raise BadValue(
             "[games] left",
-            found=f"{odd[0]!r}, which is no attribute" if odd else "every column",
+            found=f"{show(odd[0])}, which is no attribute" if odd else "every column",
             expected="some of the columns, and not all",
         )
     return tuple(dict.fromkeys(left))
@@ -87,7 +88,7 @@ def settled(games: Games, original: Table, control: Table, seed: int) -> Games:
     if same and len(known(original)) > 1:
         raise BadValue(
             "[games] secrets",
-            found=f"{same[0]!r}, which has one value in original and control",
+            found=f"{show(same[0])}, which has one value in original and control",
             expected="columns that can be guessed wrong",
         )
     if not games.secrets and len(names) > MOST:
@@ -112,16 +113,23 @@ def secrets(original: Table, control: Table, wanted: Sequence[str]) -> tuple[str
     ``UnknownName`` for a column that is not there, ``BadValue`` for an identifier or free text.
     """
     for name in wanted:
-        if original.columns[original.index(name)].kind in UNKNOWN:
+        if _column(original, name, "[games] secrets").kind in UNKNOWN:
             raise BadValue(
                 "[games] secrets",
-                found=f"{name!r}, an identifier or free text",
+                found=f"{show(name)}, an identifier or free text",
                 expected="columns that can be guessed",
             )
     names = dict.fromkeys(wanted or [column.name for column in known(original)])
     if len(known(original)) < 2:
         return ()
     return tuple(name for name in names if _varies(original, control, original.index(name)))
+
+
+def _column(table: Table, name: str, where: str) -> Column:
+    try:
+        return table.columns[table.index(name)]
+    except UnknownName as error:
+        raise UnknownName(where, found=show(name), expected=error.expected, fix=error.fix) from None
 
 
 def _varies(original: Table, control: Table, column: int) -> bool:

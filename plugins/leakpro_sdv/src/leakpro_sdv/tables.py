@@ -89,6 +89,9 @@ class TableOptions:
         people = [self.original, self.control, self.auxiliary]
         if len({path for path in people if path is not None}) < 3 - people.count(None):
             raise ValueError("original, control and auxiliary in files of their own")
+        releases = [path for path in (self.synthetic, *self.again) if path is not None]
+        if len(set(releases)) < len(releases):
+            raise ValueError("synthetic and again in files of their own")
         if self.children is not None:
             _check_children(self, self.children)
 
