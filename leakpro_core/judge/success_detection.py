@@ -16,7 +16,7 @@ from leakpro_core.seeds import spawn
 from leakpro_core.statistics.multiplicity import PERMUTATIONS, Exchange, max_statistic_p
 from leakpro_core.statistics.paired import Meetings, arms_p
 
-_FINE = 20
+_FINE = 10
 """An audit's smallest p-value is at most alpha over so much, up to ``_MOST`` permutations."""
 
 _MOST = 20_000
