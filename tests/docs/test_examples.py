@@ -49,7 +49,9 @@ def test_what_the_tutorial_audits_is_audited(examples, tmp_path, name):
     audit(examples / name / "audit.toml", tmp_path / "run")
 
 
-@pytest.mark.parametrize("plan", ["digits/audit.toml", "own_model/realistic.toml"])
+@pytest.mark.parametrize(
+    "plan", ["digits/audit.toml", "own_model/realistic.toml", "synthetic/audit.toml"]
+)
 def test_every_other_plan_of_the_tutorial_is_valid(examples, plan):
     check(examples / plan)
 
@@ -63,12 +65,23 @@ def test_the_plan_of_the_plugin_guide_is_valid(examples):
     check(examples / "own_model" / "one_attack.toml")
 
 
-def test_the_plan_of_the_readme_is_valid_beside_the_files_of_the_example(examples):
+@pytest.mark.parametrize(("number", "folder"), [(0, "own_model"), (1, "synthetic")])
+def test_the_plans_of_the_readme_are_valid_beside_the_files_of_the_examples(
+    examples, number, folder
+):
     plans = re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    assert len(plans) == 1
-    readme = examples / "own_model" / "readme.toml"
-    readme.write_text(plans[0])
+    assert len(plans) == 2
+    readme = examples / folder / "readme.toml"
+    readme.write_text(plans[number])
     check(readme)
+
+
+def test_the_tables_of_the_example_are_what_its_script_writes(examples, tmp_path):
+    script = examples / "synthetic" / "tables.py"
+    assert run(sys.executable, script, tmp_path, folder=tmp_path).returncode == 0
+    for name in ("original", "control", "synthetic"):
+        committed = ROOT / "examples" / "synthetic" / f"{name}.csv"
+        assert committed.read_bytes() == (tmp_path / f"{name}.csv").read_bytes()
 
 
 def test_every_command_of_the_tutorial_names_a_plan_that_exists():

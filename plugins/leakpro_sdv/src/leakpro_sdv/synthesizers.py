@@ -35,10 +35,11 @@ from leakpro_sdv.tables import Children, TableOptions
 class SynthesizerOptions:
     """The ``[target]`` table with ``loader = "sdv"``.
 
-    path: a synthesizer that SDV saved, together with trust = true: it is a pickle, and may run code
-    while it is loaded. Or else synthesizer: the name of one that is fitted on the original rows
-    here, with epochs, batch_size, sequence_index, context_columns and parameters as in
-    ``GeneratorOptions``.
+    path: a synthesizer that SDV saved, together with trust = true.
+    trust: whether the file may be opened: it is a pickle, and may run code while it is loaded.
+    synthesizer: in the place of path, the name of one that is fitted on the original rows here.
+    epochs, batch_size, sequence_index, context_columns, parameters: of that one, as in [shadows]
+    with trainer = "sdv".
     original, control, auxiliary, subject, columns, ignore: as with loader = "table".
     children: linked tables, for HMA; subject: for PAR, whose sequence it is.
     rows: how many are released, as many as the original has where left out; of a saved PAR or HMA

@@ -30,7 +30,9 @@ def _is_table(instance: object, attribute: "Attribute[Any]", value: Any) -> None
 class Children:
     """Linked tables: rows of which several may belong to one row of the ``[target]`` table.
 
-    Each is the child of the table of the same name there: one row a child, with its parent's key.
+    synthetic, original, control, auxiliary, again: the children of the table of the same name
+    there, one row a child, with its parent's key.
+
     What is attacked are the children's rows with the columns of their parents beside them (see
     ``leakpro_core.tabular.entities.joined``), counted by parent. One table of children: audit
     several one after the other.
