@@ -131,7 +131,10 @@ class SuccessPoint:
 
 @frozen(kw_only=True)
 class SizePoint:
-    """The attack on a release of that many rows, or on another release; excess over control."""
+    """The attack on a release of that many rows, or on another release.
+
+    excess: over control, of all claims that come true; in detection games, of the AUC over 1/2.
+    """
 
     label: str
     rows: int

@@ -15,7 +15,7 @@ from leakpro_core.plan import Adversary, ChosenAttack, Plan
 from leakpro_core.play import rows_of
 from leakpro_core.plugins import PluginSet
 from leakpro_core.protocols import Log
-from leakpro_core.records import Release, TableRelease
+from leakpro_core.records import Estimate, Release, TableRelease
 from leakpro_core.report import RiskReport, SizePoint
 from leakpro_core.seeds import generator, spawn
 from leakpro_core.store import Store
@@ -241,14 +241,25 @@ def smaller(released: Table, rng: np.random.Generator) -> list[tuple[str, Table]
 
 
 def _figure(plan: Plan, played: TablePlayed, label: str, rows: int) -> list[SizePoint]:
-    """Return the excess over control of all claims, or the AUC of a detection game."""
+    """Return the excess over control of all claims; of a detection game, of the AUC over 1/2."""
     if played.refereed is None:
         return []
     if played.attack.offered.offer.game == "membership":
-        excess = judge.auc_of(played.refereed.evidence, plan.policy)
+        excess = over_half(judge.auc_of(played.refereed.evidence, plan.policy))
     else:
         found = judge.excess_of(played.refereed, plan.policy)
         if found is None:
             return []
         excess = found
     return [SizePoint(label=label, rows=rows, excess=excess)]
+
+
+def over_half(area: Estimate) -> Estimate:
+    """Return how far an AUC is above that of a useless attack."""
+    return evolve(
+        area,
+        value=area.value - 0.5,
+        low=area.low - 0.5,
+        high=area.high - 0.5,
+        method=f"AUC above 1/2; {area.method}",
+    )

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from leakpro_core.tabular.audit import smaller
+from leakpro_core.records import Estimate
+from leakpro_core.tabular.audit import over_half, smaller
 from leakpro_core.tabular.table import Column, Kind, Table, from_matrix
 
 
@@ -30,3 +31,10 @@ def test_sequences_and_families_are_drawn_whole() -> None:
         owners, rows = np.unique(table.subjects, return_counts=True)
         assert len(owners) == people
         assert rows.tolist() == lengths[owners].tolist()
+
+
+def test_the_excess_of_a_detection_game_is_what_its_auc_is_above_one_half() -> None:
+    area = Estimate(value=0.625, low=0.5, high=0.75, confidence=0.95, n=40, method="DeLong")
+    found = over_half(area)
+    assert (found.value, found.low, found.high) == (0.125, 0.0, 0.25)
+    assert (found.n, found.method) == (40, "AUC above 1/2; DeLong")
