@@ -27,6 +27,7 @@ from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
 from leakpro_core.tabular.results import Sized
 from leakpro_core.tabular.secrets import few, settled
 from leakpro_core.tabular.table import Table
+from leakpro_core.tabular.trials import not_run
 from leakpro_core.vetting import for_workers
 
 GROWTH = (0.25, 0.5)
@@ -71,6 +72,9 @@ def audit(
             key = (scene.adversary.name, attack.label)
             sized[key] = _sized(plan, generated, scene, attack, one)
     checks = after(plan, checks, scenes, played, spawn(plan.seed, "controls"), log)
+    if plan.controls.canaries:
+        why = "They are planted in records of models; in tables, whole rows are planted"
+        checks = evolve(checks, controls=(*checks.controls, not_run("canaries", why, "")))
     # the judge
     return assemble(
         plan,
