@@ -108,8 +108,10 @@ def audited(plan: Path, out: Path) -> dict[str, Any]:
     done = subprocess.run(
         [LEAKPRO, "audit", plan, "--out", out], capture_output=True, text=True, check=False
     )
-    if not (out / "SHA256SUMS").exists():
-        raise RuntimeError(done.stderr)
+    # Progress is JSON; whatever else is said there was not meant for the user.
+    noise = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    if noise or not (out / "SHA256SUMS").exists():
+        raise RuntimeError("\n".join(noise))
     report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
     return report | _seconds(out, before)
 
