@@ -396,9 +396,12 @@ def in_process(plan: Path, out: Path) -> dict[str, Any]:
 # The parts
 
 
-def on_adult(name: str, home: Path) -> Figures:
-    """A synthesizer of SDV on 4,800 rows of Adult."""
-    return figures(audited(PLANS / f"{name}.toml", home / name))
+def on_adult(home: Path) -> Figures:
+    """Synthesizers of SDV on 4,800 rows of Adult, 32 and four shadows of them."""
+    plans = {"Adult, GaussianCopula": "adult_copula", "Adult, CTGAN": "adult_ctgan"}
+    return {
+        what: figures(audited(PLANS / f"{plan}.toml", home / plan)) for what, plan in plans.items()
+    }
 
 
 def overfitted(home: Path) -> Figures:
@@ -406,8 +409,8 @@ def overfitted(home: Path) -> Figures:
     folder = home / "few"
     few(folder)
     plans = {
-        "TVAE": edited("overfitted", folder / "tvae.toml"),
-        "GaussianCopula": edited("overfitted", folder / "copula.toml", (TVAE, COPULA)),
+        "few rows, TVAE": edited("overfitted", folder / "tvae.toml"),
+        "few rows, GaussianCopula": edited("overfitted", folder / "copula.toml", (TVAE, COPULA)),
     }
     return _told(plans, audited, home)
 
@@ -470,8 +473,8 @@ def entities(name: str, home: Path, n: int = 120) -> Figures:
         write_copied(folder, original, sampled(fitted, original))
     found: Figures = {}
     for what, plan, number in (
-        ("outlying patient fitted", fitted, OUTLIER),
-        ("patient copied", copied, COPIED),
+        (f"{name}, an outlying patient", fitted, OUTLIER),
+        (f"{name}, a patient copied", copied, COPIED),
     ):
         out = home / plan.stem
         report = audited(plan, out)
@@ -500,31 +503,79 @@ def resumed(home: Path) -> Figures:
     }
 
 
-PARTS: Mapping[str, Callable[[Path], Figures]] = {
-    "Adult, GaussianCopula": lambda home: on_adult("adult_copula", home),
-    "Adult, CTGAN": lambda home: on_adult("adult_ctgan", home),
+# What is written
+
+
+def audits(found: Mapping[str, Any]) -> list[Figures]:
+    """Return a row an audit."""
+    return [
+        {
+            "audit": name,
+            "people": audit["people"],
+            "released rows": audit["released rows"],
+            "membership": audit["words"]["membership"],
+            "CPU seconds": audit["CPU seconds"],
+        }
+        for name, audit in found.items()
+    ]
+
+
+def attacks(found: Mapping[str, Any]) -> list[Figures]:
+    """Return a row an attack of each audit: an AUC, or the excess of all claims.
+
+    On other releases of a membership attack the excess is that of the AUC over 1/2.
+    """
+    rows = []
+    for name, audit in found.items():
+        for label, attack in audit["attacks"].items():
+            estimate = attack.get("AUC") or attack.get("excess")
+            row = {"audit": name, "attack": label, "of": "AUC" if "AUC" in attack else "excess"}
+            if estimate:
+                row |= estimate | {"p": attack["p"]}
+            row["excess, other releases"] = [_short(step) for step in attack.get("spread", [])[1:]]
+            shares = [s for s in attack.get("growth", []) if s["of"] != "this release"]
+            row["excess, 25% and 50% of the release"] = [_short(step) for step in shares]
+            canary = audit.get("canaries", {}).get(label)
+            row["AUC of canaries"] = "" if canary is None else _short(canary["AUC"])
+            row["rank of the patient"] = audit.get("rank of the patient", {}).get(label, "")
+            rows.append(row)
+    return rows
+
+
+def _short(estimate: Mapping[str, Any]) -> str:
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+PARTS: dict[str, Callable[[Path], Figures]] = {
+    "adult": on_adult,
     "overfitted": overfitted,
     "remembered": remembered,
-    "families, HMA": lambda home: entities("families", home),
-    "sequences, PAR": lambda home: entities("sequences", home),
-    "killed, and beside each other": resumed,
+    "families": lambda home: entities("families", home),
+    "sequences": lambda home: entities("sequences", home),
 }
 
 
 def main() -> None:
     """Run all parts and write their figures, or print those of one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--only", choices=[*PARTS, "resumed"])
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         home = Path(name) if asked.keep is None else asked.keep
         home.mkdir(exist_ok=True)
         if asked.only is not None:
-            print(json.dumps(PARTS[asked.only](home), indent=2))
+            print(json.dumps((PARTS | {"resumed": resumed})[asked.only](home), indent=2))
             return
-        found = {part: make(home) for part, make in PARTS.items()}
-    print(evidence.write("generators", found, CODE))
+        found: Figures = {}
+        for make in PARTS.values():
+            found |= make(home)
+        told = {
+            "audits": audits(found),
+            "attacks": attacks(found),
+            "killed, and beside each other": resumed(home),
+        }
+    print(evidence.write("generators", told, CODE))
 
 
 if __name__ == "__main__":
