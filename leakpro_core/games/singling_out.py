@@ -33,6 +33,9 @@ LUCK = 10
 """A predicate may match at most one in that many times n people: it then isolates one of n by
 luck with a chance of about 9%, at one in n with 37%."""
 
+LEAST = 100
+"""Predicates of a facet, at least, where there are so many; fewer exclude next to nothing."""
+
 FACETS = 8
 """Numbers of columns that are told apart, at most; neighbouring ones are joined beyond."""
 
@@ -209,10 +212,24 @@ def _judge(
 
 
 def _facets(terms: Ints) -> tuple[range, ...]:
-    """Return the numbers of columns that make up each facet."""
-    counts = np.unique(terms)
-    groups = np.array_split(counts, max(1, min(FACETS, len(counts))))
-    return tuple(range(int(g[0]), int(g[-1]) + 1) for g in groups if g.size)
+    """Return the numbers of columns that make up each facet: ``LEAST`` predicates, if there are."""
+    counts, many = np.unique(terms, return_counts=True)
+    if len(terms) < 2 * LEAST or many.min() >= LEAST:
+        parts = np.array_split(counts, max(1, min(FACETS, len(counts))))
+        return tuple(range(int(g[0]), int(g[-1]) + 1) for g in parts if g.size)
+    most = max(LEAST, -(-len(terms) // FACETS))
+    groups: list[list[int]] = [[]]
+    held = 0
+    for count, predicates in zip(counts.tolist(), many.tolist(), strict=True):
+        groups[-1].append(count)
+        held += predicates
+        if held >= most:
+            groups.append([])
+            held = 0
+    # What is left over joins its neighbours.
+    if held and len(groups) > 1:
+        groups[-2] += groups.pop()
+    return tuple(range(g[0], g[-1] + 1) for g in groups if g)
 
 
 def _named(facet: range) -> str:

@@ -7,6 +7,7 @@ import pytest
 from arms import draw, numbers, stage
 
 from leakpro_core.errors import WrongAnswer
+from leakpro_core.games import singling_out
 from leakpro_core.games.singling_out import (
     Predicate,
     SinglingOutAnswer,
@@ -310,3 +311,8 @@ def test_an_answer_without_predicates_has_no_rounds():
     nothing = SinglingOutAnswer(predicates=(), claims=np.zeros(0))
     result = referee(nothing, played, None, attack="x")
     assert (len(result.evidence.claim), result.made, result.facets) == (0, 0, ())
+
+
+def test_facets_of_few_predicates_join_their_neighbours():
+    terms = np.repeat([2, 3, 4, 5, 9], [3, 500, 10, 400, 2])
+    assert (range(2, 4), range(4, 10)) == singling_out._facets(terms)
