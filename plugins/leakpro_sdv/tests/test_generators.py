@@ -204,6 +204,14 @@ def test_without_sdv_the_command_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install 'leakpro-sdv[sdv]'" in line
 
 
+def test_the_example_of_a_generator_is_valid() -> None:
+    plan = bench.evidence.ROOT / "examples" / "generator" / "audit.toml"
+    command = [bench.LEAKPRO, "check", plan]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "generators to fit: 10" in done.stdout
+
+
 def test_outlying_records_are_rows_of_values_that_stand_in_the_table() -> None:
     table = bench.pa.table({"a": [1, 1, 1, 2], "b": ["x", "x", "y", None]})
     odd = bench.outlying(table, 400, np.random.default_rng(0))
