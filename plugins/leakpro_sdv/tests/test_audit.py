@@ -173,11 +173,9 @@ ODD: dict[str, tuple[Frames, str]] = {
 OFTEN = (
     "half of all values missing",
     "all rows identical",
-    "one column",
     "free text alone",
     "huge numbers",
     "two control people",
-    "one released row",
 )
 
 
@@ -387,7 +385,7 @@ def frames(draw: st.DrawFn) -> Frames:
 
 
 @settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(drawn=frames())
 def test_any_small_tables_end_in_a_report_or_one_line(drawn, tmp_path, capsys):
