@@ -228,7 +228,8 @@ def _facets(terms: Ints) -> tuple[range, ...]:
             held = 0
     # What is left over joins its neighbours.
     if held and len(groups) > 1:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     return tuple(range(g[0], g[-1] + 1) for g in groups if g)
 
 
