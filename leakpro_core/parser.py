@@ -258,9 +258,14 @@ def _named_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
 
 
 def _all_attacks(draft: Draft, offers: Offers, kind: str) -> tuple[ChosenAttack, ...]:
-    """Return every attack that is made for this kind of target."""
+    """Return every attack on tables, or of models every one of the membership game."""
     samples = kind in _ACCESS
-    attacks = [a for a in offers.attacks if (a.offer.access is Access.SAMPLES) is samples]
+    attacks = [
+        a
+        for a in offers.attacks
+        if (a.offer.access is Access.SAMPLES) is samples
+        and (samples or a.offer.game == "membership")
+    ]
     if not attacks:
         what = "on tables" if samples else "of the membership game"
         _find(offers.attack, what, "attacks")  # says which plugin was refused
