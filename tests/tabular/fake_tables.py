@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from leakpro_core.audit import run
 from leakpro_core.draft import read
@@ -12,7 +12,7 @@ from leakpro_core.errors import NotApplicable
 from leakpro_core.games.attribute_inference import AttributeAnswer
 from leakpro_core.games.copies import CopiesAnswer
 from leakpro_core.games.membership import MembershipAnswer
-from leakpro_core.offers import Access, AttackOffer, LoaderOffer
+from leakpro_core.offers import Access, AttackOffer, LoaderOffer, TrainerOffer
 from leakpro_core.parser import resolve
 from leakpro_core.plan import Plan
 from leakpro_core.plugins import Offered, PluginSet
@@ -36,7 +36,8 @@ class Options:
     again: int = 0
     larger: bool = False
     auxiliary: bool = True
-    kept: tuple[str, ...] = field(default=())
+    targets: int = 0
+    rows: int | None = None
 
 
 def load(options: Options, run: object) -> Release:
@@ -47,10 +48,13 @@ def load(options: Options, run: object) -> Release:
     stage = stages[0]
     added = [wider(t, options.wide) for t in (stage.released, stage.original, stage.control)]
     again = tuple(wider(s.released, options.wide) for s in stages[1:])
+    target = Target(kind="table", identity="0" * 64, handle=None, description="simulated")
     return Release(
-        target=Target(kind="table", identity="0" * 64, handle=None, description="simulated"),
+        target=None if options.targets else target,
+        targets=options.targets,
         tables=TableRelease(
-            synthetic=added[0],
+            rows=options.rows,
+            synthetic=None if options.targets else added[0],
             original=added[1],
             control=added[2],
             auxiliary=wider(stage.auxiliary, options.wide) if options.auxiliary else None,
@@ -71,6 +75,50 @@ def wider(table: Table, columns: int) -> Table:
         + tuple(Column(name=f"x{j}", kind=Kind.NUMERIC) for j in range(columns)),
         values=table.values + tuple(np.tanh(balance / 1000) * (j + 1) for j in range(columns)),
     )
+
+
+# A trainer of generators that release rows of those that they were fitted on.
+
+
+@frozen(kw_only=True)
+class TrainerOptions:
+    """Of the trainer. wrong: what it gets wrong: "shape", "codes" or "names"."""
+
+    wrong: str = ""
+
+
+@frozen
+class Cohort:
+    """Generators: their rows by name."""
+
+    rows: dict
+
+    def parameters(self):
+        return self.rows
+
+    def query(self, records):
+        raise AssertionError("generators are not queried")
+
+
+FITTED: list[int] = []
+"""Models that were fitted, in this process."""
+
+
+def train(data, unit, run):
+    fitting = unit.options
+    picked = [
+        np.random.default_rng(seed).choice(rows, fitting.rows)
+        for seed, rows in zip(unit.seeds, unit.rows, strict=True)
+    ]
+    FITTED.extend(unit.models)
+    released = np.stack([data.records[rows] for rows in picked])
+    owners = np.stack([fitting.subjects[rows] for rows in picked])
+    if fitting.options.wrong == "shape":
+        released = released[:, :, :-1]
+    if fitting.options.wrong == "codes":
+        released[:, :, 3] = 17.0
+    names = ("rows", "whose") if fitting.options.wrong == "names" else ("released", "owners")
+    return Cohort(dict(zip(names, (released, owners), strict=True)))
 
 
 # Attacks that do what they should.
@@ -175,10 +223,17 @@ def plugins(**offers: object) -> PluginSet:
     loader = LoaderOffer(
         name="simulated", kind="table", ref="fake_tables:load", options="fake_tables:Options"
     )
+    trainers = [
+        TrainerOffer(
+            name=name, ref="fake_tables:train", options="fake_tables:TrainerOptions", kind=kind
+        )
+        for name, kind in (("rows", "generator"), ("models", "model"))
+    ]
     return evolve(
         installed,
         attacks=tuple(map(offered, attacks)),
         loaders=(*installed.loaders, offered(loader)),
+        trainers=(*installed.trainers, *map(offered, trainers)),
     )
 
 
