@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from attrs import evolve
+from leakpro_sdv.fitting import fit
 from leakpro_sdv.library import quiet
+from leakpro_sdv.recipe import GeneratorOptions
 from leakpro_sdv.sampling import in_order
-from synthesized import ADULT, needs_sdv
+from synthesized import ADULT, adult, needs_sdv
 
 needs_adult = pytest.mark.skipif(not ADULT.exists(), reason="shared/data/adult_audit is not here")
 
@@ -88,6 +90,19 @@ def test_a_killed_audit_fits_nothing_twice_and_ends_as_one_without_workers(tmp_p
     assert 3 <= known < 10  # three units, of three and four
     whole = bench.in_process(alone, tmp_path / "whole")
     assert whole["provenance"]["evidence_sha256"] == report["provenance"]["evidence_sha256"]
+
+
+@needs_sdv
+@pytest.mark.parametrize("name", ["CTGAN", "TVAE"])
+def test_synthesizers_start_no_processes_of_their_own(name: str) -> None:
+    from joblib.externals.loky import reusable_executor
+
+    table = adult(500)  # from which on ctgan would
+    few = table.only(["age", "sex", "hr_per_week"])
+    options = GeneratorOptions(synthesizer=name, epochs=1)
+    made = fit(options, few, 1, at="[shadows]", what="generator").sample(10, 1)
+    assert len(made) == 10
+    assert reusable_executor._executor is None
 
 
 @needs_adult

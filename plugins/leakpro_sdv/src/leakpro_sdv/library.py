@@ -78,17 +78,19 @@ def module(name: str) -> Any:
 def seeded(seed: int, threads: int = 1) -> Iterator[None]:
     """Let numpy's, Python's and torch's global generators start from ``seed``, and put them back.
 
-    SDV fits by them. threads: of an operation of torch: their number changes its sums.
+    SDV fits by them. threads: of an operation of torch: their number changes its sums. What it
+    would do in processes of its own, which outlive a worker that is ended, it does in this one.
     """
     import torch
 
+    joblib = importlib.import_module("joblib")
     before = (
         np.random.get_state(),  # noqa: NPY002
         random.getstate(),
         torch.get_num_threads(),
     )
     cards = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=cards):
+    with torch.random.fork_rng(devices=cards), joblib.parallel_config("sequential"):
         try:
             np.random.seed(spawn(seed, "numpy"))  # noqa: NPY002
             random.seed(spawn(seed, "python"))
