@@ -6,7 +6,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from leakpro_core import judge
-from leakpro_core.games.samples import TableStage
+from leakpro_core.games.samples import PEOPLE, TableStage
 from leakpro_core.judge.numbers import listed, percent
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log
@@ -17,7 +17,8 @@ from leakpro_core.tabular.secrets import few
 from leakpro_core.tabular.weigh import Weighed, weigh
 
 TRIED = 1000
-"""People of each arm that are attacked in a control, at most."""
+"""People of each arm that are attacked in a control, at most; of membership twice as many are
+asked about, for its most vulnerable tenth."""
 
 FEWEST = 20
 """People of an arm without which a control is not played."""
@@ -87,7 +88,7 @@ def tried(
         return Tried()
     scene = evolve(
         scene,
-        stage=evolve(stage, rounds=min(TRIED, stage.rounds), trained_on=None, pair=None),
+        stage=evolve(stage, trained_on=None, pair=None),
         games=few(plan.games, scene.stage.original),
         blind=None,
         guess=False,
@@ -97,8 +98,10 @@ def tried(
     played: list[TablePlayed] = []
     for attack in plan.attacks:
         log.info("control", attack=attack.label, adversary=scene.adversary.name)
+        most = 2 * TRIED // PEOPLE if attack.offered.offer.game == "membership" else TRIED
+        fewer = evolve(scene.stage, rounds=min(most, stage.rounds))
         # An attack that was named is refused by the audit itself where it cannot be played.
-        played.append(play(scene, evolve(attack, named=False)))
+        played.append(play(evolve(scene, stage=fewer), evolve(attack, named=False)))
     return Tried(
         found=weigh(played, plan.policy, spawn(seed, "judge")),
         failed=tuple(

@@ -10,8 +10,9 @@ from leakpro_core import judge
 from leakpro_core.offers import Access
 from leakpro_core.plan import Adversary
 from leakpro_core.records import TableRelease
+from leakpro_core.tabular import trials
 from leakpro_core.tabular.checks import after, before
-from leakpro_core.tabular.play import TableScene
+from leakpro_core.tabular.play import TablePlayed, TableScene
 from leakpro_core.tabular.trials import Tried, halved, null_control, plant, planted_control
 from leakpro_core.tabular.weigh import Weighed
 from leakpro_core.testing.tables import simulated_stage
@@ -134,6 +135,22 @@ class TestAfter:
         assert found(checks.controls, "known null").result == "pass"
         assert found(checks.controls, "planted").result == "pass"
         assert (checks.broken, checks.unseen, checks.failed) == ({}, {}, ())
+
+    def test_fewer_people_are_attacked_than_in_the_audit(self, tmp_path, monkeypatch):
+        asked: list[int] = []
+
+        def played(scene, attack):
+            asked.append(scene.stage.rounds)
+            return TablePlayed(attack=attack, adversary=scene.adversary, status="failed")
+
+        monkeypatch.setattr(trials, "play", played)
+        chosen = plan(tmp_path, "every_row", "near")
+        scene = self.scene(tmp_path, chosen)
+        for rounds in (2000, 50):
+            many = evolve(scene, stage=evolve(scene.stage, rounds=rounds))
+            trials.tried(chosen, many, halved, 0, QUIET)
+        # Membership is asked of five times as many.
+        assert asked == [1000, 400, 50, 50]
 
 
 def test_no_leak_is_not_concluded_by_attacks_that_do_not_see_a_planted_one(tmp_path):
