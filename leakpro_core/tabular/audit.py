@@ -20,6 +20,7 @@ from leakpro_core.report import RiskReport, SizePoint
 from leakpro_core.seeds import generator, spawn
 from leakpro_core.store import Store
 from leakpro_core.tabular.assemble import assemble
+from leakpro_core.tabular.canaries import apart, check_canaries, looked_for, plant
 from leakpro_core.tabular.checks import Checks, after, before
 from leakpro_core.tabular.generators import Generated, check_fitting, generate
 from leakpro_core.tabular.people import most_vulnerable, settle
@@ -27,7 +28,6 @@ from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
 from leakpro_core.tabular.results import Sized
 from leakpro_core.tabular.secrets import few, settled
 from leakpro_core.tabular.table import Table
-from leakpro_core.tabular.trials import not_run
 from leakpro_core.vetting import for_workers
 
 GROWTH = (0.25, 0.5)
@@ -50,8 +50,11 @@ def audit(
     store.expect(fingerprint(tables))
     plan = hidden(plan, tables)
     refuse_unplayable(plan, tables, log)
-    # 2 shadow training: targets where there is no table yet, shadow generators
-    generated = generate(plan, tables, release.targets, store, for_workers(plugins), log)
+    # 2 shadow training: targets where there is no table yet, shadow generators; canaries are
+    # fitted on with the people, and leave them before anybody is counted
+    planted, canaries = plant(plan, tables)
+    generated = generate(plan, planted, release.targets, store, for_workers(plugins), log)
+    generated, canaries = apart(generated, tables, canaries)
     # validity controls that need no attack
     checks = before(plan, generated.release, spawn(plan.seed, "controls"), log)
     # 3 attack scoring
@@ -72,9 +75,7 @@ def audit(
             key = (scene.adversary.name, attack.label)
             sized[key] = _sized(plan, generated, scene, attack, one)
     checks = after(plan, checks, scenes, played, spawn(plan.seed, "controls"), log)
-    if plan.controls.canaries:
-        why = "They are planted in records of models; in tables, whole rows are planted"
-        checks = evolve(checks, controls=(*checks.controls, not_run("canaries", why, "")))
+    checks = looked_for(plan, checks, scenes, canaries, spawn(plan.seed, "canaries"), log)
     # the judge
     return assemble(
         plan,
@@ -114,9 +115,10 @@ def hidden(plan: Plan, release: TableRelease) -> Plan:
 def refuse_unplayable(plan: Plan, release: TableRelease, log: Log) -> None:
     """Raise ``NotApplicable`` for an attack that the plan names and no adversary can play.
 
-    And whatever ``check_fitting`` raises.
+    And whatever ``check_fitting`` and ``check_canaries`` raise.
     """
     check_fitting(plan, release)
+    check_canaries(plan, release)
     for attack in plan.attacks:
         reasons = [obstacle(scene, attack) for scene in scenes_before(plan, release, log)]
         if attack.named and all(reasons):

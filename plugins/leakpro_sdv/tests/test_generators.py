@@ -106,13 +106,17 @@ def test_synthesizers_start_no_processes_of_their_own(name: str) -> None:
 
 
 @needs_adult
-def test_canaries_of_the_plan_are_said_not_to_be_planted(tmp_path: Path) -> None:
-    bench.few(tmp_path, 40)
-    canaries = ("[report]", bench.HERE + "[controls]\ncanaries = 5\n[report]")
+def test_canaries_of_the_plan_are_found_where_rows_are_repeated(tmp_path: Path) -> None:
+    bench.few(tmp_path, 140)
+    canaries = ("[report]", bench.HERE + "[controls]\ncanaries = 14\nblind = false\n[report]")
     trainer = ('trainer = "sdv"', 'trainer = "repeat"'), (bench.TVAE, "")
     plan = bench.edited("overfitted", tmp_path / "audit.toml", *trainer, canaries)
     report = bench.in_process(plan, tmp_path / "run")
-    assert [c["result"] for c in report["controls"] if c["name"] == "canaries"] == ["not run"]
+    (control,) = [c for c in report["controls"] if c["name"] == "canaries"]
+    assert control["result"] == "pass", control["statement"]
+    assert (control["estimate"]["n"], report["data"]["members"]) == (28, 150)
+    assert control["estimate"]["low"] > 0.5
+    assert "over 3 attacks" in control["statement"]
 
 
 @pytest.mark.parametrize("name", ["families", "sequences"])
