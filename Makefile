@@ -18,6 +18,7 @@ READY := .venv/ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard leakpro_jax/pyproject.toml plugins/*/pyproject.toml))
 # Optional parts that the tests play for real.
 EXTRA_leakpro_sdv := [sdv]
+EXTRA_leakpro_fl := [flower]
 SUITES := $(addprefix test/,. $(PLUGINS))
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 JOBS ?= 2

@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 __all__ = ["Draft", "Offers", "read", "resolve"]
 
-_ACCESS = {"table": Access.SAMPLES, "generator": Access.SAMPLES}
+_ACCESS = {"table": Access.SAMPLES, "generator": Access.SAMPLES, "update": Access.UPDATE}
 """What the adversary sees by kind of target where the plan does not say; logits of a model."""
 
 FORMATS = ("json", "terminal", "html")
@@ -258,16 +258,22 @@ def _named_attacks(draft: Draft, offers: Offers) -> tuple[ChosenAttack, ...]:
 
 
 def _all_attacks(draft: Draft, offers: Offers, kind: str) -> tuple[ChosenAttack, ...]:
-    """Return every attack on tables, or of models every one of the membership game."""
-    samples = kind in _ACCESS
+    """Return every attack on tables or on updates; of models every one of the membership game."""
+    apart = _ACCESS.get(kind)
     attacks = [
         a
         for a in offers.attacks
-        if (a.offer.access is Access.SAMPLES) is samples
-        and (samples or a.offer.game == "membership")
+        if (
+            a.offer.access is apart
+            if apart
+            else a.offer.access not in _ACCESS.values() and a.offer.game == "membership"
+        )
     ]
     if not attacks:
-        what = "on tables" if samples else "of the membership game"
+        others = "of the membership game"
+        what = {"table": "on tables", "generator": "on tables", "update": "on updates"}.get(
+            kind, others
+        )
         _find(offers.attack, what, "attacks")  # says which plugin was refused
     return tuple(
         ChosenAttack(

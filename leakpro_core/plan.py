@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import field, frozen, validators
+from attrs import Factory, field, frozen, validators
 
 from leakpro_core.offers import (
     Access,
@@ -22,9 +22,29 @@ KNOWLEDGE = ("candidate records", "auxiliary population", "architecture", "recip
 only; without "auxiliary population" it has no auxiliary records; without "architecture" or
 "recipe" it cannot train shadows."""
 
+OF_CLIENTS = (
+    "labels",
+    "batch size",
+    "hyper-parameters",
+    "batch-norm statistics",
+    "auxiliary population",
+    "candidate records",
+)
+"""What an adversary who sees updates may know: the batch's labels; how many records it has; how
+local training was done (learning rate, momentum, epochs, mode, defences); the statistics of batch
+norm that the client sends along; auxiliary records; the candidates, for membership. As far as the
+client disclosed it."""
+
 MANDATORY = ("membership", "most vulnerable tenth")
 
-FAMILIES = (*MANDATORY, "singling-out", "linkability", "attribute-inference", "copies")
+FAMILIES = (
+    *MANDATORY,
+    "singling-out",
+    "linkability",
+    "attribute-inference",
+    "copies",
+    "gradient-inversion",
+)
 """What a policy may make mandatory."""
 
 
@@ -90,6 +110,11 @@ class DataPlan:
         return self.path is not None or self.factory is not None
 
 
+def known_at_most(access: Access) -> tuple[str, ...]:
+    """Return what an adversary with that access may know beside what it sees: a closed list."""
+    return OF_CLIENTS if access is Access.UPDATE else KNOWLEDGE
+
+
 @frozen(kw_only=True)
 class Adversary:
     """An ``[[adversary]]`` table: what the view of the target grants. Several may stand.
@@ -112,12 +137,19 @@ class Adversary:
     decimals: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
     queries: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     knows: tuple[str, ...] = field(
-        default=KNOWLEDGE, validator=validators.deep_iterable(validators.in_(KNOWLEDGE))
+        default=Factory(lambda self: known_at_most(self.access), takes_self=True),
+        validator=validators.deep_iterable(
+            validators.in_(tuple(dict.fromkeys((*KNOWLEDGE, *OF_CLIENTS))))
+        ),
     )
     actor: str = ""
     rationale: str = ""
 
     def __attrs_post_init__(self) -> None:
+        outside = [known for known in self.knows if known not in known_at_most(self.access)]
+        if outside:
+            known = ", ".join(known_at_most(self.access))
+            raise ValueError(f"knows of {known}, with access {self.access.value}")
         if (self.access is Access.TOP_K) is not (self.top_k is not None):
             raise ValueError('top_k where access = "top-k", and only there')
 
@@ -167,7 +199,7 @@ class Controls:
 
 @frozen(kw_only=True)
 class Games:
-    """The ``[games]`` table: what the challenger of games on tables hides.
+    """The ``[games]`` table: what the challenger of games on tables and updates hides.
 
     rounds: people of each arm that are attacked, and guesses that singling out may make.
     secrets: columns that are inferred, each from all others; where left out, every column, or 20
@@ -179,6 +211,9 @@ class Games:
     tolerance: how far off a guessed number still counts, as a share of the range in which the
         middle nine tenths of its column lie.
     planted: shares of released rows that the positive controls replace by original rows.
+    batches: how many batches core draws, and lets a client make an update of.
+    decoys: records among which a reconstruction must name one of the batch, beside it; as many as
+        the batch has where that is more.
     """
 
     rounds: int = field(default=2000, validator=validators.ge(20))
@@ -190,6 +225,8 @@ class Games:
         default=(0.05, 0.2),
         validator=validators.deep_iterable(validators.and_(validators.gt(0.0), validators.lt(1.0))),
     )
+    batches: int = field(default=40, validator=validators.ge(1))
+    decoys: int = field(default=100, validator=validators.ge(20))
 
 
 @frozen(kw_only=True)

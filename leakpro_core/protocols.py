@@ -48,6 +48,45 @@ class Native(Protocol):
 
 
 @runtime_checkable
+class Client(Protocol):
+    """What clients of federated learning do with their records, as far as they disclosed it."""
+
+    def update(
+        self,
+        before: Mapping[str, NDArray[np.generic]],
+        records: NDArray[np.generic],
+        labels: NDArray[np.int64],
+        seed: int,
+    ) -> Mapping[str, NDArray[np.generic]]:
+        """Return what is sent for these records, defences included, by the names in ``before``.
+
+        records: ``[n, ...]`` of all clients whose updates are averaged, each client's in a row.
+        """
+        ...
+
+    def after(
+        self, before: Mapping[str, NDArray[np.generic]], update: Mapping[str, NDArray[np.generic]]
+    ) -> Mapping[str, NDArray[np.generic]]:
+        """Return the global model once a server has applied that update."""
+        ...
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A target that can describe how a reconstruction looks; nothing is decided by it."""
+
+    def fidelity(
+        self, records: NDArray[np.generic], guesses: NDArray[np.generic]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Return measures by name and unit ("PSNR (dB)"), ``[n]``, of ``n`` pairs."""
+        ...
+
+    def shown(self, record: NDArray[np.generic]) -> bytes | str:
+        """Return a record as a PNG image or as text."""
+        ...
+
+
+@runtime_checkable
 class Cohort(Protocol):
     """Models trained together; what a shadow trainer returns."""
 

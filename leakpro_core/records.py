@@ -177,6 +177,123 @@ class Fitting:
     identity: str = ""
 
 
+def named_arrays(value: Mapping[str, AnyArray]) -> Mapping[str, AnyArray]:
+    """Return the arrays by name, read-only: an attrs converter."""
+    convert = frozen_array(None)
+    return MappingProxyType({str(k): convert(v) for k, v in value.items()})  # type: ignore[misc]
+
+
+def _positive(instance: object, attribute: object, value: float | None) -> None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise ValueError("a finite number above 0")
+
+
+def _share(instance: object, attribute: object, value: float | None) -> None:
+    if value is not None and not 0.0 <= value < 1.0:
+        raise ValueError("a number from 0 to below 1")
+
+
+def _bits(instance: object, attribute: object, value: int | None) -> None:
+    if value is not None and not 1 <= value <= 32:
+        raise ValueError("a number of bits from 1 to 32")
+
+
+@frozen(kw_only=True)
+class Disclosed:
+    """What a client disclosed of how its update came about; None: it did not say.
+
+    kind: what was sent: the "gradient" of the loss, the "delta" (the weights after local training
+    less those before) or the "weights" after it.
+    examples: records of all clients together that the update was made of.
+    clients: how many clients' updates were averaged into it, of equally many examples each.
+    lr, momentum, nesterov, weight_decay, optimiser ("sgd", "adam"): of local training; epochs,
+    batch_size: of it; steps follow from these and the examples of a client. shuffled: whether
+    records are in a new order every epoch. A gradient is one step over all examples.
+    mode: of layers like batch norm and dropout while the gradient was taken, "train" or "eval".
+    reduction: of the cross-entropy over a batch, "mean" or "sum".
+    mean, std: by which channels (images) or columns were normalised: record = (value - mean) / std.
+    clip: largest L2 norm of a client's update; noise: standard deviation of the Gaussian noise that
+    each client adds to every coordinate, as a multiple of clip (of 1 where there is none);
+    pruned: share of each tensor's smallest coordinates that were set to 0; bits: of the
+    quantisation of each tensor; dtype: in which numbers were sent.
+    """
+
+    kind: str = field(validator=validators.in_(("gradient", "delta", "weights")))
+    examples: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    clients: int = field(default=1, validator=validators.ge(1))
+    optimiser: str | None = field(
+        default=None, validator=validators.optional(validators.in_(("sgd", "adam")))
+    )
+    lr: float | None = field(default=None, validator=_positive)
+    momentum: float | None = field(default=None, validator=_share)
+    nesterov: bool | None = None
+    weight_decay: float | None = field(
+        default=None, validator=validators.optional(validators.ge(0.0))
+    )
+    epochs: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    batch_size: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    shuffled: bool | None = None
+    mode: str | None = field(
+        default=None, validator=validators.optional(validators.in_(("train", "eval")))
+    )
+    reduction: str | None = field(
+        default=None, validator=validators.optional(validators.in_(("mean", "sum")))
+    )
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    clip: float | None = field(default=None, validator=_positive)
+    noise: float | None = field(default=None, validator=validators.optional(validators.ge(0.0)))
+    pruned: float | None = field(default=None, validator=_share)
+    bits: int | None = field(default=None, validator=_bits)
+    dtype: str | None = field(
+        default=None,
+        validator=validators.optional(
+            validators.in_(("float16", "bfloat16", "float32", "float64"))
+        ),
+    )
+
+
+@frozen(kw_only=True)
+class ClientUpdate:
+    """One update that a server received, or that core let a client make.
+
+    before: the global model by name, parameters and buffers, in the model's order; values: what
+    was sent, by the same names, of which some may be missing (buffers; of a gradient always).
+    records ``[b, ...]`` and labels int64 ``[b]``: what it was made of, read by core alone; None
+    where the audit does not know them.
+    """
+
+    before: Mapping[str, AnyArray] = field(converter=named_arrays, eq=False, repr=False)
+    values: Mapping[str, AnyArray] = field(converter=named_arrays, eq=False, repr=False)
+    records: AnyArray | None = array(optional=True)
+    labels: Ints | None = array(np.int64, optional=True)
+
+
+@frozen(kw_only=True)
+class UpdateRelease:
+    """Updates of clients in federated learning. The target's handle is a ``Client``.
+
+    updates: those that were received; none: core draws batches of the clients' records, which are
+    the members of ``[data]``, and lets a client make an update of each.
+    disclosed: what all clients disclosed, the worst case; a plan's adversaries may know less.
+    before: the global model that simulated clients start from.
+    rounds: of training that core plays with all members as one client's records, for membership
+    from updates; where updates were received, these are the rounds, in order.
+    buffers: names in ``before`` that are no parameters (statistics of batch norm).
+    shape: of a record, where no ``[data]`` says it; classes likewise; groups: columns of tabular
+    records that are one category each, one-hot.
+    """
+
+    updates: tuple[ClientUpdate, ...] = ()
+    disclosed: Disclosed
+    before: Mapping[str, AnyArray] = field(converter=named_arrays, eq=False, repr=False)
+    rounds: int = field(default=0, validator=validators.ge(0))
+    buffers: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    classes: int | None = None
+    groups: tuple[tuple[int, ...], ...] = ()
+
+
 @frozen(kw_only=True)
 class Release:
     """What a target loader returns.
@@ -184,6 +301,7 @@ class Release:
     target: None where core trains ``targets`` of them by the shadows' recipe.
     population: None where it is the plan's ``[data]`` table that describes it.
     tables: given where a table or a generator of tables is audited, and nothing else is then.
+    updates: given where updates of federated clients are audited, beside a target.
     notes: sentences for the report (for instance that a trusted pickle was loaded).
     """
 
@@ -192,6 +310,7 @@ class Release:
     shadows: ShadowOutputs | None = None
     targets: int = 0
     tables: TableRelease | None = None
+    updates: UpdateRelease | None = None
     notes: tuple[str, ...] = ()
 
 

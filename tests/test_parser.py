@@ -364,7 +364,8 @@ MISTAKES: list[tuple[str, str, type[LeakProError], str]] = [
         '"receipt"]',
         BadValue,
         '[[adversary]] 1 (public API user) knows: found "receipt", expected one of "candidate '
-        'records", "auxiliary population", "architecture", "recipe". Did you mean \'recipe\'?',
+        'records", "auxiliary population", "architecture", "recipe", "labels", "batch size", '
+        '"hyper-parameters", "batch-norm statistics". Did you mean \'recipe\'?',
     ),
     (
         "top_k = 3",

@@ -93,6 +93,8 @@ def default_text(default: Any) -> str:
     if default is attrs.NOTHING:
         return "*needed*"
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        if default.takes_self:
+            return "as another key says"
         default = default.factory()
     return "none" if default is None else f"`{_toml(default)}`"
 

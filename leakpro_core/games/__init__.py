@@ -51,6 +51,7 @@ GAMES = (
         exposed="the client's batch",
         control="decoy batches, same procedure",
         blind="the same without the update",
+        module="leakpro_core.games.gradient_inversion",
     ),
     Game(
         name="attribute-inference",

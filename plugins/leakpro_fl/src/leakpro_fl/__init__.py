@@ -1,0 +1,1 @@
+"""What a federated client's update gives away: loaders, gradient inversion, membership."""
