@@ -280,7 +280,8 @@ def _said(best: Sample, auc: Estimate, p: float, tests: int, alpha: float) -> st
         )
     return (
         f"No attack tells which {where} were in it; best is {best.label} (AUC {numbers}). {above} "
-        "The generator keeps nothing of people who are like nobody else, or attacks do not see it."
+        "Either the generator keeps nothing of people who are like nobody else, or this test does "
+        "not show it."
     )
 
 

@@ -230,7 +230,7 @@ class TestControl:
         assert {c.result for c in controls} <= {"pass", "warn"}
         quiet = next(c for c in controls if c.result == "warn")
         assert quiet.statement.startswith("No attack tells which of 20 made-up people")
-        assert "or attacks do not see it" in quiet.statement
+        assert "or this test does not show it" in quiet.statement
         assert "would have been found in four cases out of five" in quiet.sensitivity
 
 
