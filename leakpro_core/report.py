@@ -142,6 +142,31 @@ class SizePoint:
 
 
 @frozen(kw_only=True)
+class Fidelity:
+    """How near reconstructions look to the records that they are matched with; decides nothing.
+
+    name: of the measure, with its unit; attack: mean over batches; blind: the same of records that
+    an adversary guesses who never saw the update, None where there is none.
+    """
+
+    name: str
+    attack: Estimate
+    blind: Estimate | None = None
+
+
+@frozen(kw_only=True)
+class Certified:
+    """Reconstructions that the attack says the update alone shows to be right.
+
+    right, wrong: by the client's batch; unjudged: of batches that were not given.
+    """
+
+    right: int = 0
+    wrong: int = 0
+    unjudged: int = 0
+
+
+@frozen(kw_only=True)
 class AttackResult:
     """One attack as one adversary.
 
@@ -152,6 +177,9 @@ class AttackResult:
     about whom a claim came true, None in detection games; exhibits: name of the file that shows
     some of these, personal data; spread: over releases of other seeds; growth: with the number of
     released rows.
+    Of updates, people are batches; fidelity: how reconstructions look; residual: relative distance
+    of the update that they give from the one that was sent, mean over batches; certified: how many
+    are said to be shown right by the update alone.
     """
 
     label: str
@@ -186,6 +214,9 @@ class AttackResult:
     exhibits: str = ""
     spread: tuple[SizePoint, ...] = ()
     growth: tuple[SizePoint, ...] = ()
+    fidelity: tuple[Fidelity, ...] = ()
+    residual: Estimate | None = None
+    certified: Certified | None = None
 
 
 @frozen(kw_only=True)
