@@ -121,7 +121,7 @@ class TestPlanting:
     def test_coins_are_independent(self, tmp_path):
         chosen, known = asked(tmp_path, 10), release(people=120)
         inside = []
-        for seed in range(200):
+        for seed in range(150):
             canaries = plant(evolve(chosen, seed=seed), known)[1]
             assert people(canaries.inside) + people(canaries.outside) == 20
             inside.append(people(canaries.inside))
@@ -275,11 +275,15 @@ def claimed(chosen, canaries: Canaries, *claims) -> list[TablePlayed]:
 ADVERSARY = Adversary(access=Access.SAMPLES)
 
 
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory):
+    return asked(tmp_path_factory.mktemp("plan"), 10)
+
+
 class TestFigures:
     @given(seed=st.integers(0, 10**6), rows=st.sampled_from([1, 3]))
-    @settings(max_examples=15, deadline=None)
-    def test_are_those_of_people_whose_claims_are_averaged(self, tmp_path_factory, seed, rows):
-        chosen = asked(tmp_path_factory.mktemp("plan"), 10)
+    @settings(max_examples=10, deadline=None)
+    def test_are_those_of_people_whose_claims_are_averaged(self, chosen, seed, rows):
         rng, canaries = np.random.default_rng(seed), planted(9, 12, rows)
         claims = rng.integers(0, 6, rows * 21).astype(float)
         claims[rng.random(len(claims)) < 0.2] = np.nan
@@ -292,7 +296,7 @@ class TestFigures:
         assert f" {(inside > outside.max()).sum()} of the 9 inside are flagged" in control.statement
         assert "luck would make it 0.7." in control.statement
         ranks = rankdata(mean)
-        sums = [rng.permutation(ranks)[:9].sum() for _ in range(2000)]
+        sums = [rng.permutation(ranks)[:9].sum() for _ in range(1000)]
         p = np.mean(np.array(sums) >= ranks[:9].sum())
         told = float(control.statement.split("p = ")[1][:5])
         assert told == pytest.approx(p, abs=0.06)
@@ -355,7 +359,7 @@ class TestAudits:
 
         # Canaries come after the people: this generator releases the same with them and without.
         monkeypatch.setattr(fake_tables, "train", first_rows)
-        attacks, target = ("near", "every_row", "nearest_row"), "targets = 2\npeople = 120"
+        attacks, target = ("near", "every_row"), "targets = 2\npeople = 120"
         without, with_ = (
             audit(tmp_path, *attacks, out=f"run{n}", target=target, more=fitted(n)) for n in (0, 12)
         )
