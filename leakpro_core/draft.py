@@ -42,7 +42,7 @@ class Draft:
     """A plan of which all is read that needs no plugin; its other tables are kept as they stand.
 
     registry: the plan's own registry file; sha256: of the plan's bytes; adversaries: None where
-    the plan describes none.
+    the plan describes none; mandatory: whether the plan's policy says which families are.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class Draft:
     data: DataPlan
     adversaries: tuple[Adversary, ...] | None
     policy: Policy
+    mandatory: bool
     controls: Controls
     games: Games
     target: Table = field(repr=False)
@@ -100,6 +101,7 @@ def read(path: Path) -> Draft:
         data=_data(_table(tables, "data"), folder),
         adversaries=None if cards is None else _adversaries(cards, folder),
         policy=build(Policy, _table(tables, "policy"), at="[policy]", folder=folder),
+        mandatory="mandatory" in _table(tables, "policy"),
         controls=build(Controls, _table(tables, "controls"), at="[controls]", folder=folder),
         games=build(Games, _table(tables, "games"), at="[games]", folder=folder),
         target=_table(tables, "target"),

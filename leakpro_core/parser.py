@@ -39,6 +39,7 @@ from leakpro_core.plan import (
     ChosenReporter,
     ChosenShadows,
     Plan,
+    Policy,
 )
 from leakpro_core.plugins import Offered
 from leakpro_core.validation import construct
@@ -50,6 +51,9 @@ __all__ = ["Draft", "Offers", "read", "resolve"]
 
 _ACCESS = {"table": Access.SAMPLES, "generator": Access.SAMPLES, "update": Access.UPDATE}
 """What the adversary sees by kind of target where the plan does not say; logits of a model."""
+
+_MANDATORY = {"update": ("gradient-inversion",)}
+"""The mandatory families by kind of target where the plan does not say; else the policy's own."""
 
 FORMATS = ("json", "terminal", "html")
 """The formats of the report where the plan names none, as far as they are offered."""
@@ -168,11 +172,17 @@ def resolve(draft: Draft, offers: Offers) -> Plan:
         shadows=None if draft.shadows is None else _shadows(draft, draft.shadows, offers),
         executor=_executor(draft, offers),
         attacks=attacks,
-        policy=draft.policy,
+        policy=_policy(draft, loader.offered.offer.kind),
         controls=draft.controls,
         games=draft.games,
         reporters=_reporters(draft, offers),
     )
+
+
+def _policy(draft: Draft, kind: str) -> Policy:
+    if draft.mandatory or kind not in _MANDATORY:
+        return draft.policy
+    return attrs.evolve(draft.policy, mandatory=_MANDATORY[kind])
 
 
 # Tables that name an offer.

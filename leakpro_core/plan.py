@@ -165,7 +165,8 @@ class Policy:
         than about control people, in games of that kind (a share of the claims).
     headline: label of the attack that takes half of alpha as its own share.
     pass_below_tolerance: whether a leak whose upper bound lies within the tolerance passes.
-    mandatory: families without which the overall line says incomplete.
+    mandatory: families without which the overall line says incomplete; of updates that of
+        gradient inversion where the plan does not say.
     """
 
     tolerance: Mapping[float, float] = field(
@@ -187,7 +188,8 @@ class Controls:
 
     placebo: how many shadows are scored as placebo targets.
     blind: whether the blind adversary plays.
-    canaries: how many of each strength are planted where core trains the targets.
+    canaries: how many of each strength are planted where core trains the targets; of tables, about
+        how many made-up people stand in either arm where core fits the generators.
     curve: whether attacks are repeated with fewer shadows.
     """
 
