@@ -49,12 +49,17 @@ def write(folder: Path, name: str, attack: str, exhibits: Sequence[Exhibit]) -> 
     as in a URL; attack: what the page calls the attack. ``CannotWrite`` where the disk is full,
     say.
     """
+    return keep(folder, name, _page(attack, exhibits))
+
+
+def keep(folder: Path, name: str, page: str) -> Path:
+    """Write a page that holds personal data as ``exhibits/<name>.html``, for its owner alone."""
     path = folder / EXHIBITS / f"{_safe(name)}.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-    write_atomic(path, _page(attack, exhibits).encode())
+    write_atomic(path, page.encode())
     path.chmod(0o600)  # nobody else's to read
     return path
 
@@ -65,7 +70,6 @@ def _safe(name: str) -> str:
 
 
 def _page(attack: str, exhibits: Sequence[Exhibit]) -> str:
-    title = f"Exhibits of {_shown(attack)}"
     number = len(exhibits)
     said = (
         "No claim about a person in the training data came true."
@@ -74,40 +78,53 @@ def _page(attack: str, exhibits: Sequence[Exhibit]) -> str:
         "about people in the training data that came true, each beside that person's row. "
         "Open one to see it."
     )
-    shown = "".join(_exhibit(i, e) for i, e in enumerate(exhibits, 1))
+    body = "".join(_exhibit(i, e) for i, e in enumerate(exhibits, 1))
+    return page(attack, "Rows of real people stand on this page.", said, body)
+
+
+def page(
+    attack: str, banner: str, said: str, body: str, *, style: str = "", images: bool = False
+) -> str:
+    """Return a self-contained page without a script, behind a banner that says what it holds.
+
+    said: a sentence before ``body``, which is HTML; style: rules beside those of every page;
+    images: whether it holds any, as data URIs.
+    """
+    title = f"Exhibits of {shown(attack)}"
+    shows = "img-src data:; " if images else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
+        f"{shows}style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
         '<meta name="robots" content="noindex, noarchive">\n'
-        f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{title}</title>\n<style>\n{_STYLE}{style}</style>\n</head>\n<body>\n"
         '<p class="banner" role="note"><strong>Contains personal data</strong> '
-        "Rows of real people stand on this page. Keep it as the training data are kept, hand it "
+        f"{banner} Keep it as the training data are kept, hand it "
         "to nobody who may not see those, and delete it with them.</p>\n"
-        f"<main>\n<h1>{title}</h1>\n<p>{said}</p>\n{shown}</main>\n</body>\n</html>\n"
+        f"<main>\n<h1>{title}</h1>\n<p>{said}</p>\n{body}</main>\n</body>\n</html>\n"
     )
 
 
 def _exhibit(number: int, exhibit: Exhibit) -> str:
-    about = f", {_shown(exhibit.facet)}" if exhibit.facet else ""
+    about = f", {shown(exhibit.facet)}" if exhibit.facet else ""
     sure = "" if isnan(exhibit.sure) else f" (sure: {exhibit.sure:.4g})"
     rows = "".join(
-        f'<tr><th scope="row">{_shown(name)}</th><td>{_shown(value)}</td></tr>\n'
+        f'<tr><th scope="row">{shown(name)}</th><td>{shown(value)}</td></tr>\n'
         for name, value in exhibit.truth
     )
     return (
         f"<details>\n<summary>Exhibit {number}{about}"
         '<span class="covered" aria-hidden="true"></span></summary>\n'
         f'<p class="claim"><strong>Claim</strong>{sure}: '
-        f"{_shown(exhibit.claim)}</p>\n"
+        f"{shown(exhibit.claim)}</p>\n"
         f"<table>\n<caption>Person {exhibit.subject}, the row in the training data</caption>\n"
         f"<tbody>\n{rows}</tbody>\n</table>\n</details>\n"
     )
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Return text of data or plan, so that it stays text; what cannot be printed is escaped."""
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return escape(plain)
