@@ -3,13 +3,31 @@
 Success: the client's batch against a batch of as many other records, by the same procedure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from attrs import field, frozen
 
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
-from leakpro_core.records import Auxiliary, Disclosed, named_arrays
+from leakpro_core.games.batches import Batch, Groups, distance, draw
+from leakpro_core.games.outcome import Refereed
+from leakpro_core.records import Auxiliary, ClientUpdate, Disclosed, UpdateRelease, named_arrays
+
+__all__ = [
+    "IDENTIFIED",
+    "LABELS",
+    "RECOVERED",
+    "Batch",
+    "InversionAnswer",
+    "InversionChallenge",
+    "certificate",
+    "challenge",
+    "distance",
+    "draw",
+    "guess",
+    "matching",
+    "referee",
+]
 
 IDENTIFIED = "identified"
 """The facet of reconstructions that are nearer to a record of the batch than to any other."""
@@ -67,3 +85,60 @@ class InversionAnswer:
     certified: Bools = array(np.bool_)
     residual: float = float("nan")
     notes: tuple[str, ...] = ()
+
+
+def challenge(
+    update: ClientUpdate,
+    release: UpdateRelease,
+    *,
+    model: object,
+    knows: Collection[str],
+    shape: tuple[int, ...],
+    classes: int,
+    modality: str,
+    auxiliary: Auxiliary | None,
+) -> InversionChallenge:
+    """Return what an adversary who ``knows`` so much gets of an update: copies, and no truth."""
+    raise NotImplementedError
+
+
+def guess(batch: Batch, auxiliary: Auxiliary, seed: int, *, labels: bool) -> InversionAnswer:
+    """Return what an adversary who never saw the update says: auxiliary records, claims 0.
+
+    labels: whether it knows the batch's labels and takes records of these where there are some.
+    """
+    raise NotImplementedError
+
+
+def referee(
+    answers: Sequence[InversionAnswer | None],
+    batches: Sequence[Batch],
+    guesses: Sequence[InversionAnswer | None],
+    *,
+    attack: str,
+    modality: str,
+    groups: Groups,
+    classes: int,
+    labels_known: bool,
+) -> Refereed:
+    """Compare one attack's answers, one a batch (None: none could be given), with the batches.
+
+    guesses: the blind adversary's, one a batch, None where there is none.
+    ``WrongAnswer`` for an answer that the game has no use for.
+    """
+    raise NotImplementedError
+
+
+def matching(answer: InversionAnswer, batch: Batch, *, modality: str, groups: Groups) -> Ints:
+    """Return the reconstruction that the Hungarian method gives each record, int64 ``[b]``.
+
+    -1 where it gives none. For exhibits only: it looks at the truth, so that nothing follows.
+    """
+    raise NotImplementedError
+
+
+def certificate(
+    answer: InversionAnswer, batch: Batch, *, modality: str, groups: Groups
+) -> tuple[int, int]:
+    """Return how many certified reconstructions are right, and how many are wrong."""
+    raise NotImplementedError
