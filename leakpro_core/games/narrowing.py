@@ -1,6 +1,7 @@
 """What of an update an adversary gets: no more than the plan says that it knows."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from attrs import evolve
 
@@ -29,7 +30,7 @@ normalisation of records and the dtype are seen by whoever runs the federation."
 
 def disclosed_to(knows: Collection[str], disclosed: Disclosed) -> Disclosed:
     """Return what an adversary who knows only so much is told of how an update came about."""
-    hidden = dict.fromkeys(_HOW) if "hyper-parameters" not in knows else {}
+    hidden: dict[str, Any] = dict.fromkeys(() if "hyper-parameters" in knows else _HOW)
     if "batch size" not in knows:
         hidden["examples"] = None
     return evolve(disclosed, **hidden)

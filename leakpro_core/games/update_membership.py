@@ -8,8 +8,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from attrs import frozen
 
+from leakpro_core import spill
 from leakpro_core.arrays import AnyArray, Bools, Floats, Ints, array
+from leakpro_core.errors import NotApplicable
 from leakpro_core.games.membership import MembershipAnswer, Secret
+from leakpro_core.games.membership import referee as judged
+from leakpro_core.games.narrowing import auxiliary_to, copied, disclosed_to, values_to
 from leakpro_core.games.outcome import Refereed
 from leakpro_core.records import Auxiliary, ClientUpdate, Disclosed, Population, UpdateRelease
 
@@ -51,10 +55,36 @@ def challenge(
 ) -> tuple[UpdateMembershipChallenge, Secret]:
     """Draw a challenge over the population's ``rows``, all where None, in a secret order.
 
-    members: bool ``[population]``. ``NotApplicable`` where the adversary does not know the
-    candidate records, or the population has none.
+    members: bool ``[population]``; rounds: in order; what they were made of is taken away.
+    ``NotApplicable`` where the adversary does not know the candidate records, or there are none.
     """
-    raise NotImplementedError
+    if "candidate records" not in knows or population.records is None:
+        raise NotApplicable(
+            "membership from updates",
+            found="an adversary without the candidate records"
+            if population.records is not None
+            else "a population without records",
+            expected="candidate records, whose gradients are compared with the updates",
+        )
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(np.arange(len(population.labels)) if rows is None else rows)
+    drawn = UpdateMembershipChallenge(
+        ids=rng.permutation(len(order)),
+        records=spill.chosen(population.records, order),
+        labels=population.labels[order],
+        classes=population.classes,
+        model=model,
+        rounds=tuple(
+            ClientUpdate(
+                before=copied(update.before), values=values_to(knows, update.values, release)
+            )
+            for update in rounds
+        ),
+        disclosed=disclosed_to(knows, release.disclosed),
+        auxiliary=auxiliary_to(knows, auxiliary),
+    )
+    secret = Secret(order=order, members=members[order], subjects=population.subjects[order])
+    return drawn, secret
 
 
 def referee(
@@ -71,4 +101,11 @@ def referee(
     ``[population]``, the most vulnerable tenth. ``WrongAnswer`` if the claims are not one number
     (or NaN) for each candidate.
     """
-    raise NotImplementedError
+    evidence = judged(answer, secret, blind=blind, cluster=0, attack=attack)
+    return Refereed(
+        evidence=evidence,
+        facets=("",),
+        asked=len(evidence.claim),
+        made=int(np.count_nonzero(~np.isnan(evidence.claim))),
+        tenth=None if tenth is None else tenth[np.sort(secret.order)],
+    )
