@@ -25,6 +25,7 @@ from leakpro_core.seeds import spawn
 from leakpro_core.store import Store, at_work, read_report
 from leakpro_core.summary import describe
 from leakpro_core.tabular.audit import audit as of_tables
+from leakpro_core.updates.audit import audit as of_updates
 from leakpro_core.validity import after, before
 from leakpro_core.vetting import for_workers
 
@@ -58,6 +59,7 @@ def _run(
         # 1 target loading
         release = released(plan, Path(own), log)
         audited = _of_models if release.tables is None else of_tables
+        audited = audited if release.updates is None else of_updates
         report = audited(plan, plugins, release, store, log, started=started, clock=clock)
         store.write_report(report)
         store.seal()

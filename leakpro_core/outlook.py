@@ -17,6 +17,7 @@ from leakpro_core.scene import Cast, Scene, obstacle, scene
 from leakpro_core.seeds import spawn
 from leakpro_core.statistics import records_needed
 from leakpro_core.tabular.outlook import outlook as of_tables
+from leakpro_core.updates.outlook import outlook as of_updates
 from leakpro_core.view import Lens
 from leakpro_core.work import Vetting
 
@@ -31,6 +32,9 @@ def outlook(plan: Plan, vetting: Vetting | None = None) -> Iterator[str]:
         release = released(plan, Path(own), log)
     if release.tables is not None:
         yield from of_tables(plan, release, log)
+        return
+    if release.updates is not None:
+        yield from of_updates(plan, release, log)
         return
     loaded = load(plan, release)
     refuse_unplayable(plan, loaded, log)

@@ -57,6 +57,12 @@ def released(plan: Plan, scratch: Path, log: Log) -> Release:
     release: Release = resolve(plan.loader.offered.offer.ref)(plan.loader.options, run)
     if release.tables is not None and plan.data.given:
         raise _brings_records(plan)
+    if release.updates is None and plan.loader.offered.offer.kind == "update":
+        raise NotAFactory(
+            f"loader {plan.loader.offered.offer.name!r}",
+            found="a release without updates",
+            expected="one that says what clients sent, or how they make an update",
+        )
     return release
 
 

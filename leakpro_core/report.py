@@ -317,6 +317,8 @@ class DataSummary:
     """What it was audited with. Counts are per target.
 
     Of tables: released rows, names and kinds of columns, people of each arm that are attacked.
+    Of updates: ``released`` that were received, ``rounds`` batches of ``examples`` records (the
+    largest), and among how many decoys a reconstruction names one of a batch.
     """
 
     candidates: int
@@ -330,6 +332,8 @@ class DataSummary:
     released: int = 0
     columns: tuple[tuple[str, str], ...] = ()
     rounds: int = 0
+    examples: int = 0
+    decoys: int = 0
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,173 @@
+"""How reconstructions look beside the records that they are matched with: description, no verdict.
+
+The Hungarian method matches them, which looks at the truth, so that nothing may follow from it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import frozen
+from scipy.special import stdtrit
+
+from leakpro_core.arrays import AnyArray, Floats
+from leakpro_core.games import gradient_inversion
+from leakpro_core.games.gradient_inversion import Batch, InversionAnswer
+from leakpro_core.protocols import Describing
+from leakpro_core.records import Estimate
+from leakpro_core.report import Fidelity
+from leakpro_core.updates.exhibits import Pair
+from leakpro_core.updates.play import UpdatePlayed, UpdateScene
+from leakpro_core.updates.stage import Item, UpdateStage
+
+SHOWN = 20
+"""Exhibits of an attack, at most."""
+
+
+@frozen(kw_only=True)
+class Looks:
+    """What is told and shown of an attack's reconstructions."""
+
+    fidelity: tuple[Fidelity, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+
+
+def looks(scene: UpdateScene, played: UpdatePlayed, confidence: float) -> Looks:
+    """Return measures, means over batches, and exhibits, the first of each batch first.
+
+    Nothing where the target describes no records or the attack made none.
+    """
+    stage = scene.stage
+    if not isinstance(stage.client, Describing):
+        return Looks()
+    mine: list[Mapping[str, Floats]] = []
+    theirs: list[Mapping[str, Floats]] = []
+    pairs: list[tuple[int, Pair]] = []
+    for item, blind in zip(stage.judged, scene.guesses, strict=True):
+        answer, batch = played.answers[item.number], item.batch
+        if answer is None or answer.records is None or batch is None:
+            continue
+        at, other = _matched(stage, answer, batch), _matched(stage, blind, batch)
+        mine.append(_measured(stage.client, batch, answer, at))
+        theirs.append(_measured(stage.client, batch, blind, other))
+        pairs += _pairs(stage.client, item, batch, (answer, at), (blind, other), mine[-1])
+    pairs += [
+        (number, pair)
+        for item in stage.items
+        if item.batch is None
+        for number, pair in _alone(stage.client, item, played.answers[item.number])
+    ]
+    names = list(dict.fromkeys(name for each in mine for name in each))
+    found = []
+    for name in names:
+        attack = mean_over_batches([e[name] for e in mine if name in e], confidence)
+        blind_one = mean_over_batches([e[name] for e in theirs if name in e], confidence)
+        if attack is not None:
+            found.append(Fidelity(name=name, attack=attack, blind=blind_one))
+    pairs.sort(key=lambda p: p[0])
+    return Looks(fidelity=tuple(found), pairs=tuple(pair for _, pair in pairs[:SHOWN]))
+
+
+def mean_over_batches(values: Sequence[Floats], confidence: float) -> Estimate | None:
+    """Return the mean over batches of each batch's mean, with a t interval; None of nothing.
+
+    One batch has no interval: both ends are its value, and the method says so.
+    """
+    means = [float(v[np.isfinite(v)].mean()) for v in values if np.isfinite(v).any()]
+    if not means:
+        return None
+    n, value = len(means), float(np.mean(means))
+    if n == 1:
+        return Estimate(
+            value=value,
+            low=value,
+            high=value,
+            confidence=confidence,
+            n=1,
+            method="one batch, no interval",
+        )
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2.0)) * float(np.std(means, ddof=1)) / n**0.5
+    return Estimate(
+        value=value,
+        low=value - half,
+        high=value + half,
+        confidence=confidence,
+        n=n,
+        method="mean over batches, t interval",
+    )
+
+
+def _matched(stage: UpdateStage, answer: InversionAnswer | None, batch: Batch) -> AnyArray:
+    if answer is None:
+        return np.full(batch.size, -1)
+    return gradient_inversion.matching(
+        answer, batch, modality=stage.modality, groups=stage.release.groups
+    )
+
+
+def _measured(
+    client: Describing, batch: Batch, answer: InversionAnswer | None, at: AnyArray
+) -> Mapping[str, Floats]:
+    """Return the measures of the records that have a reconstruction, ``[b]``, NaN elsewhere."""
+    there = np.flatnonzero(at >= 0)
+    if answer is None or answer.records is None or not there.size:
+        return {}
+    found = client.fidelity(batch.records[there], answer.records[at[there]])
+    whole = {}
+    for name, values in found.items():
+        whole[name] = np.full(batch.size, np.nan)
+        whole[name][there] = values
+    return whole
+
+
+def _pairs(
+    client: Describing,
+    item: Item,
+    batch: Batch,
+    mine: tuple[InversionAnswer, AnyArray],
+    theirs: tuple[InversionAnswer | None, AnyArray],
+    measures: Mapping[str, Floats],
+) -> list[tuple[int, Pair]]:
+    """Return exhibits by the place at which they are shown: a record of each batch first."""
+    answer, at = mine
+    blind, other = theirs
+    pairs: list[tuple[int, Pair]] = []
+    for record in np.flatnonzero(at >= 0)[:SHOWN]:
+        assert answer.records is not None
+        guess = None
+        if blind is not None and blind.records is not None and other[record] >= 0:
+            guess = client.shown(blind.records[other[record]])
+        pair = Pair(
+            batch=item.number,
+            record=int(record),
+            original=client.shown(batch.records[record]),
+            reconstruction=client.shown(answer.records[at[record]]),
+            blind=guess,
+            measures={n: float(v[record]) for n, v in measures.items() if np.isfinite(v[record])},
+            certified=bool(answer.certified[at[record]]),
+        )
+        pairs.append((len(pairs), pair))
+        if item.number >= SHOWN:  # one of each batch fills the page
+            break
+    return pairs
+
+
+def _alone(
+    client: Describing, item: Item, answer: InversionAnswer | None
+) -> list[tuple[int, Pair]]:
+    """Return reconstructions of a batch that was not given, certified ones first."""
+    if answer is None or answer.records is None:
+        return []
+    order = np.argsort(~answer.certified, kind="stable")[:SHOWN]
+    return [
+        (
+            place,
+            Pair(
+                batch=item.number,
+                record=None,
+                original=None,
+                reconstruction=client.shown(answer.records[row]),
+                certified=bool(answer.certified[row]),
+            ),
+        )
+        for place, row in enumerate(order)
+    ]
