@@ -60,7 +60,8 @@ def known_of(message: Message, reply: Message, values: Iterable[AnyArray]) -> di
             said = _number(config, name)
             if said is not None:
                 known.setdefault(field, said)
-    dtypes = {str(array.dtype) for array in values if array.dtype.kind == "f"}
+    # Not of single numbers: batch norm's counters become float64 where a server averages them.
+    dtypes = {str(array.dtype) for array in values if array.dtype.kind == "f" and array.ndim}
     if len(dtypes) == 1 and dtypes <= set(_DTYPES):
         known["dtype"] = dtypes.pop()
     return known
