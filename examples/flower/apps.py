@@ -28,6 +28,17 @@ KNOWN = Disclosed(
 )
 """What the server knows of the training, beside what the messages say."""
 
+ADVERSARY = """
+[[adversary]]
+name = "curious server"
+label = "realistic"
+actor = "whoever runs the server, and follows the protocol"
+access = "update"
+knows = ["batch size", "hyper-parameters", "batch-norm statistics", "auxiliary population",
+         "candidate records"]
+rationale = "It wrote the training loop and has such records of others; labels it must find out."
+"""
+
 
 def recording(folder: Path, others: Path) -> Recording:
     """Say what is recorded, and what audits of it need beside it."""
@@ -38,6 +49,7 @@ def recording(folder: Path, others: Path) -> Recording:
         disclosed=KNOWN,
         others=others,
         modality="image",
+        tables=ADVERSARY,
     )
 
 
