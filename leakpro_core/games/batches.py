@@ -74,6 +74,8 @@ def distance(
         return _differing(a.reshape(len(a), -1), b.reshape(len(b), -1))
     left, right = (_embedded(x, modality, scale, groups) for x in (a, b))
     usable = [np.isfinite(x).all(axis=1) for x in (left, right)]
+    if usable[0].all() and usable[1].all():
+        return _euclidean(left, right)
     found = np.full((len(a), len(b)), np.inf)
     found[np.ix_(*usable)] = _euclidean(left[usable[0]], right[usable[1]])
     return found

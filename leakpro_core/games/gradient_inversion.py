@@ -42,9 +42,10 @@ __all__ = [
 ]
 
 REUSED = 8
-"""Times that a non-member may be a decoy, on average, before the report has to say so. Counted for
-the worst case, an adversary who says the same of every batch: up to there chance alone passes a
-test at 5% about as often as it should, at 70 times one in four such adversaries (batches of 64)."""
+"""Times that a non-member may be a decoy, on average, before the report says so. Where the same few
+are decoys of all batches, an attack that says the same of each is lucky or not in all at once: at
+up to 8 times it passes a test at 5% about as often as it should, at 100 times one time in five
+(batches of 64, ``bench/results/inversion_null.json``)."""
 
 
 @frozen(kw_only=True)
