@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from leakpro_core.arrays import AnyArray
-from leakpro_core.errors import BadArray
+from leakpro_core.errors import BadArray, NotAFactory
 from leakpro_core.references import ImportPath
 from leakpro_fl.client import arrays_of
 from leakpro_fl.formats import read
@@ -32,6 +32,12 @@ def global_model(
     """
     with seeded(seed):
         module = build(factory)
+    if not any(p.requires_grad for p in module.parameters()):
+        raise NotAFactory(
+            f"module of {factory.ref!r}",
+            found="no parameter that requires a gradient",
+            expected="parameters that clients train",
+        )
     if path is None:
         if any(is_lazy(p) for p in module.parameters()):
             raise BadArray(

@@ -159,9 +159,9 @@ def trained(
             if how.optimiser == "adam":
                 first[name] = 0.9 * first[name] + 0.1 * g
                 second[name] = 0.999 * second[name] + 0.001 * g * g
-                moved = (first[name] / (1 - 0.9**step)) / (
-                    (second[name] / (1 - 0.999**step)).sqrt() + 1e-8
-                )
+                # The bound keeps the root's derivative finite where a gradient is 0.
+                size = (second[name] / (1 - 0.999**step)).clamp_min(1e-30).sqrt()
+                moved = (first[name] / (1 - 0.9**step)) / (size + 1e-8)
             else:
                 first[name] = how.momentum * first[name] + g
                 moved = g + how.momentum * first[name] if how.nesterov else first[name]
