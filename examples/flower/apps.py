@@ -20,11 +20,15 @@ KNOWN = Disclosed(
     kind="weights",
     optimiser="sgd",
     momentum=0.9,
+    nesterov=False,
+    weight_decay=0.0,
     epochs=1,
     batch_size=32,
     shuffled=True,
     mode="train",
     reduction="mean",
+    noise=0.0,
+    pruned=0.0,
 )
 """What the server knows of the training, beside what the messages say."""
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from leakpro_core.report import Report, Word, from_json
+
 pytest.importorskip("ray", reason="it is the extra leakpro-fl[flower]")
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flower"
@@ -96,3 +98,35 @@ def test_what_left_the_client_is_what_the_server_received(recorded):
 def node_of(path: Path) -> str:
     [client] = path.parent.glob("client-*.safetensors")
     return client.stem.removeprefix("client-")
+
+
+def audit(plan: Path, out: Path, *attacks: str) -> Report:
+    """Return the report of a recorded plan, limited to some attacks."""
+    own = plan.with_name("limited.toml")
+    named = "".join(f'\n[[attacks]]\nname = "{name}"\n' for name in attacks)
+    own.write_text(f'{plan.read_text()}{named}\n[report]\nformats = ["json"]\n')
+    done = subprocess.run(
+        [LEAKPRO, "audit", own, "--out", out], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode in (0, 1, 2), done.stderr
+    return from_json((out / "report.json").read_text())
+
+
+def test_what_the_server_has_is_audited_and_not_judged(recorded, tmp_path):
+    report = audit(recorded / "received" / "audit.toml", tmp_path / "run", "labels")
+    assert [(attack.label, attack.status) for attack in report.attacks] == [("labels", "finished")]
+    [finding] = report.findings
+    assert finding.word is Word.NOT_TESTED
+    assert "the client's batch was not given" in finding.statement
+
+
+def test_what_left_a_client_is_judged_against_its_records(recorded, tmp_path):
+    plan = next((recorded / "sent").glob("*/audit.toml"))
+    report = audit(plan, tmp_path / "run", "labels", "alignment")
+    labels, alignment = report.attacks
+    assert {labels.status, alignment.status} == {"finished"}
+    assert labels.made == 2 * 64  # of each record of either round
+    assert {point.members for point in alignment.points} == {64}
+    # Two rounds of 64 records by default settings: who was in them can be told.
+    assert alignment.detected
+    assert alignment.auc.low > 0.5
