@@ -136,8 +136,7 @@ def _converted(
 
 def _numpy(value: Tensor, what: str) -> AnyArray:
     try:
-        plain = value.detach()
-        plain = plain.dequantize() if plain.is_quantized else plain.to_dense()
+        plain = value.detach().to_dense()
         if plain.is_floating_point() and plain.itemsize < 4:
             plain = plain.float()
         found: AnyArray = plain.cpu().resolve_conj().resolve_neg().numpy()

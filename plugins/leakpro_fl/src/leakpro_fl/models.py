@@ -155,7 +155,7 @@ def _in_order(
         "its state dict": state,
     }
     shapes = {name: tuple(v.shape) for name, v in module.state_dict(keep_vars=True).items()}
-    tried = list(orders.items()) if gradient else list(reversed(orders.items()))
+    tried = sorted(orders.items(), key=lambda each: (each[1] is state) is gradient)
     fitting = [(said, names) for said, names in tried if len(names) == len(values)]
     if not fitting:
         counts = " or ".join(f"{len(names)} ({said})" for said, names in orders.items())
