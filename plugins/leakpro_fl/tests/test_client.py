@@ -362,6 +362,9 @@ def test_rows_are_shown_as_text_a_group_by_its_category():
     assert {name: values.tolist() for name, values in gap.items()} == {"RMSE": [2.0]}
 
 
-def test_bytes_are_shown_as_values_from_0_to_255():
+def test_bytes_are_compared_and_shown_as_values_from_0_to_255():
+    there = np.full((1, 3, 4, 4), 51, np.uint8)
+    found = describe.fidelity(there, there + 25.5, Form())
+    np.testing.assert_allclose([20.0], found["PSNR (dB)"])
     image = np.full((3, 4, 4), 51, np.uint8)
     assert np.asarray(Image.open(io.BytesIO(describe.shown(image, Form()))))[0, 0, 0] == 51

@@ -45,7 +45,9 @@ def fidelity(records: AnyArray, guesses: AnyArray, form: Form) -> Mapping[str, F
         right = (records == guesses).reshape(len(records), -1)
         return {"tokens right": right.mean(1), "whole text right": right.all(1).astype(np.float64)}
     if is_image(records.shape[1:]):
-        pairs = list(zip(pixels(records, form), pixels(guesses, form), strict=True))
+        of_bytes = records.dtype.kind in "iu"  # of guesses too, which may hold fractions
+        both = (pixels(values, form, of_bytes=of_bytes) for values in (records, guesses))
+        pairs = list(zip(*both, strict=True))
         found = {"PSNR (dB)": np.array([psnr(a, b) for a, b in pairs], np.float64)}
         if min(records.shape[2:]) >= 3:
             found["SSIM"] = np.array([ssim(a, b) for a, b in pairs], np.float64)
@@ -61,14 +63,14 @@ def is_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[0] in (1, 3)
 
 
-def pixels(images: AnyArray, form: Form) -> Floats:
+def pixels(images: AnyArray, form: Form, *, of_bytes: bool) -> Floats:
     """Return images ``[..., channels, height, width]`` de-normalised and clamped to [0, 1].
 
-    Integers that were not normalised are taken to be from 0 to 255.
+    of_bytes: whether those that were not normalised are from 0 to 255.
     """
     values = np.asarray(images, np.float64)
     if form.mean is None and form.std is None:
-        return np.clip(values / 255 if images.dtype.kind in "iu" else values, 0.0, 1.0)
+        return np.clip(values / 255 if of_bytes else values, 0.0, 1.0)
     mean, std = (
         np.asarray(default if given is None else given, np.float64).reshape(-1, 1, 1)
         for given, default in ((form.mean, (0.0,)), (form.std, (1.0,)))
@@ -98,7 +100,7 @@ def shown(record: AnyArray, form: Form) -> bytes | str:
     if form.text:
         return _listed([str(int(token)) for token in record.reshape(-1)])
     if is_image(record.shape):
-        return _png(pixels(record, form))
+        return _png(pixels(record, form, of_bytes=record.dtype.kind in "iu"))
     if record.ndim == 1:
         grouped = {column for group in form.groups for column in group}
         said = {
