@@ -1,8 +1,10 @@
 """A client of PyTorch sends what its clients' training gives, and a server's model follows."""
 
 import io
+from pathlib import Path
 
 import models
+import networks
 import numpy as np
 import pytest
 import torch
@@ -368,3 +370,31 @@ def test_bytes_are_compared_and_shown_as_values_from_0_to_255():
     np.testing.assert_allclose([20.0], found["PSNR (dB)"])
     image = np.full((3, 4, 4), 51, np.uint8)
     assert np.asarray(Image.open(io.BytesIO(describe.shown(image, Form()))))[0, 0, 0] == 51
+
+
+REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference" / "gradients.npz"
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference gradients are not here")
+@pytest.mark.parametrize(
+    ("case", "make"),
+    [
+        ("lenetzhu_b4", networks.LeNet),
+        ("convnetsmall32_b1", networks.ConvNetSmall),
+        ("convnetbn16_b1", networks.ConvNetBN),
+    ],
+)
+def test_gradients_of_networks_are_those_of_the_reference(case, make):
+    with np.load(REFERENCE) as held:
+        part = {n.removeprefix(f"{case}/"): held[n] for n in held.files if n.startswith(case)}
+    before = {n.removeprefix("state/"): v for n, v in part.items() if n.startswith("state/")}
+    said = Disclosed(kind="gradient", mode="eval", mean=tuple(part["mean"]), std=tuple(part["std"]))
+    made = TorchClient(module=make(), disclosed=said)
+    records = part["inputs_normalised_nchw"]
+    found = made.update(before, records, part["labels"], 0)
+    expected = {n.removeprefix("grad/"): v for n, v in part.items() if n.startswith("grad/")}
+    assert set(expected) == set(found)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-3, atol=1e-5)
+    shown = np.asarray(Image.open(io.BytesIO(made.shown(records[0]))))
+    assert np.abs(shown.astype(int) - part["images_uint8_nhwc"][0]).max() <= 1
