@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from leakpro_core.report import Report, Word, from_json
+from leakpro_core.report import RiskReport, Word, from_json
 
 pytest.importorskip("ray", reason="it is the extra leakpro-fl[flower]")
 
@@ -100,7 +100,7 @@ def node_of(path: Path) -> str:
     return client.stem.removeprefix("client-")
 
 
-def audit(plan: Path, out: Path, *attacks: str) -> Report:
+def audit(plan: Path, out: Path, *attacks: str) -> RiskReport:
     """Return the report of a recorded plan, limited to some attacks."""
     own = plan.with_name("limited.toml")
     named = "".join(f'\n[[attacks]]\nname = "{name}"\n' for name in attacks)
@@ -108,12 +108,14 @@ def audit(plan: Path, out: Path, *attacks: str) -> Report:
     done = subprocess.run(
         [LEAKPRO, "audit", own, "--out", out], capture_output=True, text=True, timeout=300
     )
-    assert done.returncode in (0, 1, 2), done.stderr
-    return from_json((out / "report.json").read_text())
+    report = from_json((out / "report.json").read_text())
+    assert done.returncode == report.exit_code, done.stderr
+    return report
 
 
 def test_what_the_server_has_is_audited_and_not_judged(recorded, tmp_path):
     report = audit(recorded / "received" / "audit.toml", tmp_path / "run", "labels")
+    assert report.exit_code == 3  # incomplete
     assert [(attack.label, attack.status) for attack in report.attacks] == [("labels", "finished")]
     [finding] = report.findings
     assert finding.word is Word.NOT_TESTED
@@ -123,6 +125,7 @@ def test_what_the_server_has_is_audited_and_not_judged(recorded, tmp_path):
 def test_what_left_a_client_is_judged_against_its_records(recorded, tmp_path):
     plan = next((recorded / "sent").glob("*/audit.toml"))
     report = audit(plan, tmp_path / "run", "labels", "alignment")
+    assert report.exit_code == 1  # a leak
     labels, alignment = report.attacks
     assert {labels.status, alignment.status} == {"finished"}
     assert labels.made == 2 * 64  # of each record of either round
