@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import evidence
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 from attrs import frozen
 from cifar10 import DATA, decoded
 from scipy.stats import hypergeom
@@ -43,8 +43,10 @@ class Images:
 
 
 def images(most: int | None = None) -> Images:
-    """Return images in a random order; the first of them are auxiliary."""
-    table = pd.read_parquet(TRAIN).sample(n=most, frac=None if most else 1.0, random_state=0)
+    """Return images in a random order, the first of them auxiliary; most: of the file's first."""
+    file = pq.ParquetFile(TRAIN)
+    part = file.read() if most is None else next(file.iter_batches(most))
+    table = part.to_pandas().sample(frac=1.0, random_state=0)
     x = np.stack([decoded(content) for content in table["image"]]).astype(np.float32) / 255.0
     y = table["label"].to_numpy(np.int64)
     aside = min(AUXILIARY, len(x) // 5)

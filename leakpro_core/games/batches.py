@@ -1,6 +1,7 @@
 """A client's batch and the decoys beside it: how they are drawn, and how far records are apart."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from attrs import field, frozen
@@ -71,7 +72,7 @@ def distance(
     that ties of equal records are ties, whatever the matrix product does.
     """
     if modality == "text":
-        return _differing(a.reshape(len(a), -1), b.reshape(len(b), -1))
+        return _differing(_rows(a), _rows(b))
     left, right = (_embedded(x, modality, scale, groups) for x in (a, b))
     usable = [np.isfinite(x).all(axis=1) for x in (left, right)]
     if usable[0].all() and usable[1].all():
@@ -184,7 +185,7 @@ def _matched(labels: Ints, other_labels: Ints, decoys: int, rng: np.random.Gener
 
 def _scale(parts: Sequence[AnyArray]) -> Floats:
     """Return the standard deviation of each column over all parts, 1 where it is 0."""
-    columns = np.concatenate([p.reshape(len(p), -1) for p in parts]).astype(np.float64)
+    columns = np.concatenate([_rows(p) for p in parts]).astype(np.float64)
     deviation: Floats = columns.std(axis=0)
     # What is one value but for rounding has no scale of its own.
     deviation[deviation <= 1e-12 * np.abs(columns).max(axis=0)] = 1.0
@@ -203,7 +204,7 @@ def _near(
     if auxiliary is None or not len(auxiliary):
         return np.zeros(len(records))
     nearest = np.full(len(records), np.inf)
-    step = max(1, _BLOCK // max(1, int(np.prod(auxiliary.shape[1:]))))
+    step = max(1, _BLOCK // max(1, prod(auxiliary.shape[1:])))
     for start in range(0, len(auxiliary), step):
         part = auxiliary[start : start + step]
         found = distance(records, part, modality=modality, scale=scale, groups=groups)
@@ -212,13 +213,18 @@ def _near(
     return nearest / 2.0
 
 
+def _rows(x: AnyArray) -> AnyArray:
+    """Return each record as one row, where there is none, too."""
+    return x.reshape(len(x), prod(x.shape[1:]))
+
+
 def _embedded(x: AnyArray, modality: str, scale: Floats | None, groups: Groups) -> Floats:
     """Return points whose Euclidean distance is the distance of the records, ``[n, dimensions]``.
 
     A group's category is a corner at distance 1 from the others; a record with a number that is
     not finite is not finite.
     """
-    values: Floats = x.reshape(len(x), -1).astype(np.float64)
+    values: Floats = _rows(x).astype(np.float64)
     width = values.shape[1]
     if modality != "tabular":
         values /= np.sqrt(max(1, width))

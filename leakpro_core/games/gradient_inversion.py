@@ -44,7 +44,7 @@ __all__ = [
 REUSED = 8
 """Times that a non-member may be a decoy, on average, before the report says so. Where the same few
 are decoys of all batches, an attack that says the same of each is lucky or not in all at once: at
-up to 8 times it passes a test at 5% about as often as it should, at 100 times one time in five
+up to 8 times it passes a test at 5% about as often as it should, at 100 times one time in four
 (batches of 64, ``bench/results/inversion_null.json``)."""
 
 
@@ -170,8 +170,9 @@ def referee(
     - "identified", a round a reconstruction (``naming.identified``), luck b / (b + N) in either
       arm, whatever is guessed without the update: the data set's mean, a blurred picture, a flat
       colour. Only what is taken from the batch does better: the flat mean colour of the record
-      itself is identified several times as often (``bench/results/inversion_null.json``), which
-      is why identified is not recovered;
+      itself is identified nine times as often in batches of one, twice in batches of eight, and
+      hardly ever recovered (CIFAR-10, ``bench/results/inversion_null.json``): identified is not
+      recovered;
     - "recovered", a round a record of the arm's batch (``naming.recovered``);
     - "labels", a round a label (``naming.overlap``), where the adversary does not know them and
       some answer has labels; alone where no answer has records.

@@ -346,6 +346,9 @@ def test_a_reconstruction_that_is_no_number_is_a_miss():
 def test_abstentions_stand_as_rounds():
     batches = batches_of(3, 3, seed=1)
     nothing = InversionAnswer(claims=np.zeros(0), certified=np.zeros(0, bool))
+    none = answer(batches[0].records[:0])
+    assert judged([none] * 3, batches).made == 0
+    assert matching(none, batches[0], modality="image", groups=()).tolist() == [-1] * 3
     said = answer(batches[2].records[:2], claims=[np.nan, 1.0])
     result = judged([None, nothing, said], batches)
     claims = column(result, "claim", "identified")
