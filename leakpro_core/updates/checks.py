@@ -124,6 +124,11 @@ def size_control(plan: Plan, stage: UpdateStage) -> Control:
     else:
         needed = max(FEWEST, units_needed(luck, tolerated, confidence))
         said, result = f"{have}: about {needed:,} batches are needed to exclude one.", "warn"
+    if not stage.release.updates and n < plan.games.batches:
+        said += (
+            f" {plan.games.batches:,} were asked for; the clients have too few records for more, "
+            "since batches that share records count for less."
+        )
     return Control(
         name="sample size",
         result=result,
@@ -157,7 +162,7 @@ def exchange_control(plan: Plan, stage: UpdateStage, seed: int) -> Control:
 
     They stand in the place of reconstructions, and know nothing of the update. Two-sided, by
     flipping which arm is which within each batch: exact where batch and decoy batch can be
-    exchanged for one another. It errs at ``FAILS`` where they can be.
+    exchanged for one another, and batches share no records. Those that share are left out.
     """
     name, aside = "guesses without the update", stage.auxiliary
     if not plan.controls.blind:
@@ -167,7 +172,7 @@ def exchange_control(plan: Plan, stage: UpdateStage, seed: int) -> Control:
     if not stage.batches:
         return _not_run(name, "No batch can be judged")
     rows = np.sort(generator(seed, "guesses").permutation(len(aside.records))[:GUESSES])
-    shares = np.array([_named(stage, batch, aside.records[rows]) for batch in stage.batches])
+    shares = np.array([_named(stage, b, aside.records[rows]) for b in _disjoint(stage)])
     p = flipped_p(shares[:, 0] - shares[:, 1], spawn(seed, "flips"))
     alpha = 1.0 - plan.policy.confidence
     result = "fail" if p <= FAILS else "warn" if p <= alpha else "pass"
@@ -181,6 +186,18 @@ def exchange_control(plan: Plan, stage: UpdateStage, seed: int) -> Control:
         f"no update {beside}",
     }[result]
     return Control(name=name, result=result, statement=f"{said} (p = {p:.3f}).")
+
+
+def _disjoint(stage: UpdateStage) -> list[Batch]:
+    """Return batches in which no record is that was in one before, where core drew them."""
+    met: set[int] = set()
+    found = []
+    for item in stage.judged:
+        mine = set() if item.members is None else set(item.members.tolist())
+        if item.batch is not None and not mine & met:
+            found.append(item.batch)
+        met |= mine
+    return found
 
 
 def _named(stage: UpdateStage, batch: Batch, records: Floats) -> tuple[float, float]:

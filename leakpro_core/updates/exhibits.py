@@ -50,9 +50,9 @@ def write(folder: Path, name: str, attack: str, pairs: Sequence[Pair]) -> Path:
     """
     said = (
         f"Reconstructions of this attack, {len(pairs):,} of them, each beside the record of the "
-        "client's batch that it is matched with, so that the whole of a batch looks its best, and "
-        "beside what an adversary guesses who never saw the update. How they look decides nothing. "
-        "Open one and point at it to see it."
+        "client's batch that it is matched with, and beside what an adversary guesses who never "
+        "saw the update. Of each batch those are shown that came nearest. How they look decides "
+        "nothing. Open one and point at it to see it."
     )
     banner = "What clients trained on, or something near it, stands on this page."
     body = "".join(_pair(i, p) for i, p in enumerate(pairs, 1))

@@ -6,7 +6,7 @@ The Hungarian method matches them, which looks at the truth, so that nothing may
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from scipy.special import stdtrit
 
 from leakpro_core.arrays import AnyArray, Floats
@@ -32,7 +32,7 @@ class Looks:
 
 
 def looks(scene: UpdateScene, played: UpdatePlayed, confidence: float) -> Looks:
-    """Return measures, means over batches, and exhibits, the first of each batch first.
+    """Return measures, means over batches, and exhibits, of each batch those that are nearest.
 
     Nothing where the target describes no records or the attack made none.
     """
@@ -41,7 +41,8 @@ def looks(scene: UpdateScene, played: UpdatePlayed, confidence: float) -> Looks:
         return Looks()
     mine: list[Mapping[str, Floats]] = []
     theirs: list[Mapping[str, Floats]] = []
-    pairs: list[tuple[int, Pair]] = []
+    pairs: list[Pair] = []
+    each = -(-SHOWN // max(1, len(stage.items)))
     for item, blind in zip(stage.judged, scene.guesses, strict=True):
         answer, batch = played.answers[item.number], item.batch
         if answer is None or answer.records is None or batch is None:
@@ -49,22 +50,23 @@ def looks(scene: UpdateScene, played: UpdatePlayed, confidence: float) -> Looks:
         at, other = _matched(stage, answer, batch), _matched(stage, blind, batch)
         mine.append(_measured(stage.client, batch, answer, at))
         theirs.append(_measured(stage.client, batch, blind, other))
-        pairs += _pairs(stage.client, item, batch, (answer, at), (blind, other), mine[-1])
-    pairs += [
-        (number, pair)
-        for item in stage.items
-        if item.batch is None
-        for number, pair in _alone(stage.client, item, played.answers[item.number])
-    ]
-    names = list(dict.fromkeys(name for each in mine for name in each))
+        best = _nearest(stage, batch, answer, at)[: min(each, SHOWN - len(pairs))]
+        for record in best:
+            pair = _pair(stage.client, batch, int(record), (answer, at), (blind, other))
+            told = {n: float(v[record]) for n, v in mine[-1].items() if np.isfinite(v[record])}
+            pairs.append(evolve(pair, measures=told))
+    for item in stage.items:
+        if item.batch is None:
+            few = min(each, SHOWN - len(pairs))
+            pairs += _alone(stage.client, item, played.answers[item.number], few)
+    names = list(dict.fromkeys(name for one in mine for name in one))
     found = []
     for name in names:
         attack = mean_over_batches([e[name] for e in mine if name in e], confidence)
         blind_one = mean_over_batches([e[name] for e in theirs if name in e], confidence)
         if attack is not None:
             found.append(Fidelity(name=name, attack=attack, blind=blind_one))
-    pairs.sort(key=lambda p: p[0])
-    return Looks(fidelity=tuple(found), pairs=tuple(pair for _, pair in pairs[:SHOWN]))
+    return Looks(fidelity=tuple(found), pairs=tuple(pairs))
 
 
 def mean_over_batches(values: Sequence[Floats], confidence: float) -> Estimate | None:
@@ -119,55 +121,54 @@ def _measured(
     return whole
 
 
-def _pairs(
+def _nearest(stage: UpdateStage, batch: Batch, answer: InversionAnswer, at: AnyArray) -> AnyArray:
+    """Return the records that have a reconstruction, those whose is nearest first."""
+    there = np.flatnonzero(at >= 0)
+    if answer.records is None or not there.size:
+        return there
+    apart = gradient_inversion.distance(
+        answer.records[at[there]],
+        batch.records[there],
+        modality=stage.modality,
+        scale=batch.scale,
+        groups=stage.release.groups,
+    )
+    return there[np.argsort(np.diagonal(apart), kind="stable")]
+
+
+def _pair(
     client: Describing,
-    item: Item,
     batch: Batch,
+    record: int,
     mine: tuple[InversionAnswer, AnyArray],
     theirs: tuple[InversionAnswer | None, AnyArray],
-    measures: Mapping[str, Floats],
-) -> list[tuple[int, Pair]]:
-    """Return exhibits by the place at which they are shown: a record of each batch first."""
-    answer, at = mine
-    blind, other = theirs
-    pairs: list[tuple[int, Pair]] = []
-    for record in np.flatnonzero(at >= 0)[:SHOWN]:
-        assert answer.records is not None
-        guess = None
-        if blind is not None and blind.records is not None and other[record] >= 0:
-            guess = client.shown(blind.records[other[record]])
-        pair = Pair(
-            batch=item.number,
-            record=int(record),
-            original=client.shown(batch.records[record]),
-            reconstruction=client.shown(answer.records[at[record]]),
-            blind=guess,
-            measures={n: float(v[record]) for n, v in measures.items() if np.isfinite(v[record])},
-            certified=bool(answer.certified[at[record]]),
-        )
-        pairs.append((len(pairs), pair))
-        if item.number >= SHOWN:  # one of each batch fills the page
-            break
-    return pairs
+) -> Pair:
+    (answer, at), (blind, other) = mine, theirs
+    assert answer.records is not None
+    guess = None
+    if blind is not None and blind.records is not None and other[record] >= 0:
+        guess = client.shown(blind.records[other[record]])
+    return Pair(
+        batch=batch.subject,
+        record=record,
+        original=client.shown(batch.records[record]),
+        reconstruction=client.shown(answer.records[at[record]]),
+        blind=guess,
+        certified=bool(answer.certified[at[record]]),
+    )
 
 
-def _alone(
-    client: Describing, item: Item, answer: InversionAnswer | None
-) -> list[tuple[int, Pair]]:
+def _alone(client: Describing, item: Item, answer: InversionAnswer | None, few: int) -> list[Pair]:
     """Return reconstructions of a batch that was not given, certified ones first."""
     if answer is None or answer.records is None:
         return []
-    order = np.argsort(~answer.certified, kind="stable")[:SHOWN]
     return [
-        (
-            place,
-            Pair(
-                batch=item.number,
-                record=None,
-                original=None,
-                reconstruction=client.shown(answer.records[row]),
-                certified=bool(answer.certified[row]),
-            ),
+        Pair(
+            batch=item.number,
+            record=None,
+            original=None,
+            reconstruction=client.shown(answer.records[row]),
+            certified=bool(answer.certified[row]),
         )
-        for place, row in enumerate(order)
+        for row in np.argsort(~answer.certified, kind="stable")[:few]
     ]

@@ -39,7 +39,7 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
     yield f"rounds of training for membership: {rounds}"
     for item in unsaid(staged, release.notes):
         if item.reason.startswith("the client"):
-            yield f"not disclosed: {item.means.removeprefix('an adversary who knows ')}"
+            yield f"not disclosed: {item.means.removeprefix('knowledge of ')}"
     for scene in scenes_of(plan, staged, None, log):
         yield f"adversary {scene.adversary.name}: {scene.adversary.access.value}"
         yield f"  knows {', '.join(scene.adversary.knows) or 'nothing beside'}"

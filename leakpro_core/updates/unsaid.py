@@ -61,7 +61,7 @@ def unsaid(stage: UpdateStage, notes: Sequence[str]) -> tuple[NotTested, ...]:
     if stage.release.updates:
         found += [
             NotTested(
-                means=f"an adversary who knows {what}",
+                means=f"knowledge of {what}",
                 reason="the client did not disclose it",
                 consequence=f"{so} Who knows it may find more.",
             )
