@@ -16,6 +16,8 @@ from leakpro_core.records import Estimate
 from leakpro_core.report import AttackResult, Point, RiskReport, SuccessPoint
 from leakpro_core.wording import printable
 
+INVERSION = "gradient-inversion"
+
 WIDTH = 100
 _FIRST_COLUMN = 24
 
@@ -63,6 +65,7 @@ def _attacks(console: Console, report: RiskReport) -> None:
         if hits:
             _success(console, hits)
         console.print()
+    of_people = [a for a in finished if _plays_success(a) and a.game != INVERSION]
     only_success = bool(finished) and all(map(_plays_success, finished))
     level = f"{report.policy.confidence:.0%}"
     if not only_success:
@@ -72,7 +75,16 @@ def _attacks(console: Console, report: RiskReport) -> None:
             "L: how many times likelier a flag makes membership in odds, lower bound; "
             "p: over all attacks.",
         )
-    if any(map(_plays_success, finished)):
+    if any(a.game == INVERSION for a in finished):
+        _legend(
+            console,
+            f"Intervals at {level}, over batches. Data, control, blind: the share of the "
+            "reconstructions (of the records, where recovered) that name a record of the client's "
+            "batch, of a decoy batch, and of an adversary who never saw the update. Excess: data "
+            "minus control. L: how many times as high the odds are in the data as in control, "
+            "lower bound; p: over all attacks. Looks and residuals decide nothing.",
+        )
+    if of_people:
         _legend(
             console,
             f"Intervals at {level}. Data, control, blind: the share of the claims that come true "
@@ -104,7 +116,9 @@ def _success(console: Console, attacks: Sequence[AttackResult]) -> None:
     for attack in attacks:
         told, p = _told(attack), _chance(attack.p_value)
         if not told:
-            table.add_row(_named(attack.label, "too few claims"), "", "", "", "", "", p)
+            unjudged = attack.game == INVERSION and not attack.evidence
+            why = "not judged" if unjudged else "too few claims"
+            table.add_row(_named(attack.label, why), "", "", "", "", "", p)
         for number, (name, point) in enumerate(told):
             first = number == 0
             label = _named(attack.label if first else "", name)
@@ -112,6 +126,8 @@ def _success(console: Console, attacks: Sequence[AttackResult]) -> None:
     console.print(table)
     for attack in attacks:
         console.print(_line(_made(attack)))
+        for said in _of_updates(attack):
+            console.print(_line(f"  {said}"))
 
 
 def _named(label: str, name: str) -> Text:
@@ -126,6 +142,9 @@ def _told(attack: AttackResult) -> list[tuple[str, SuccessPoint]]:
     """Return the points over all facets, and that of the worst facet, with what they are about."""
     told = [(p.coverage, p) for p in attack.success if p.facet == ""]
     facets = [p for p in attack.success if p.facet != ""]
+    if attack.game == INVERSION:
+        # All claims together are those of the first facet.
+        return told + [(p.facet, p) for p in facets[1:]]
     worst = min(facets, key=lambda p: (-p.likelihood_low, -p.excess.low), default=None)
     if worst is not None:
         told.append((f"worst: {worst.facet}", worst))
@@ -140,10 +159,26 @@ def _hit_rates(point: SuccessPoint) -> list[str]:
 def _made(attack: AttackResult) -> str:
     parts = [f"{attack.made:,} of {attack.asked:,} claims made"] if attack.asked else []
     if attack.people is not None:
-        parts.append(f"true about {attack.people:,} distinct people in the data")
+        about = "batches" if attack.game == INVERSION else "distinct people in the data"
+        parts.append(f"true about {attack.people:,} {about}")
     if attack.exhibits:
         parts.append(f"some in {attack.exhibits} (personal data)")
     return f"{attack.label}: {', '.join(parts) or 'claims were not counted'}."
+
+
+def _of_updates(attack: AttackResult) -> list[str]:
+    """Return how reconstructions look, how near their update comes, and what is certified."""
+    said = []
+    for f in attack.fidelity:
+        blind = "" if f.blind is None else f", without the update {_interval(f.blind)}"
+        said.append(f"{f.name}: {_interval(f.attack)}{blind}")
+    if attack.residual is not None:
+        said.append(f"relative residual: {attack.residual.value:.2g}")
+    if attack.certified is not None:
+        c = attack.certified
+        wrong = f"{c.wrong:,} WRONG" if c.wrong else "none wrong"
+        said.append(f"certified: {c.right:,} right, {wrong}, {c.unjudged:,} not judged")
+    return said
 
 
 def _plays_success(attack: AttackResult) -> bool:
@@ -172,8 +207,8 @@ def _interval(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     if estimate.low == estimate.high:
-        return f"{estimate.value:.3f} exact"
-    low, high = _down(estimate.low, 3), -_down(-estimate.high, 3)
+        return f"{estimate.value:.3f} {'exact' if estimate.n != 1 else 'of one'}"
+    low, high = _down(estimate.low, 3), 0.0 - _down(-estimate.high, 3)
     return f"{estimate.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
