@@ -13,7 +13,8 @@ from leakpro_core.report import (
     SuccessPoint,
     Word,
 )
-from leakpro_html import success, table_words, words
+from leakpro_html import success, told, words
+from leakpro_html.game_words import GameWords
 
 
 @frozen(kw_only=True)
@@ -34,7 +35,7 @@ class FindingView:
     points: tuple[Point, ...]
     bounds: tuple[Exclusion, ...]
     detection: bool
-    told: table_words.GameWords
+    told: GameWords
     hits: tuple[tuple[str, SuccessPoint], ...]
     risks: success.Bounds
     all_risks: success.Bounds
@@ -53,13 +54,13 @@ def arrange(finding: Finding, attacks: Sequence[AttackResult]) -> FindingView:
     game = finding.family
     return FindingView(
         finding=finding,
-        title=table_words.family(game),
+        title=told.family(game),
         tone=words.TONE[finding.word],
         conclusive=conclusive,
         points=tuple(p for a in best for p in a.points if p.kind == "fpr") if leak else (),
         bounds=finding.exclusion if conclusive and not leak else (),
         detection=not success.is_success(game),
-        told=table_words.game(game),
+        told=told.game(game),
         hits=_hits(winner),
         risks=success.bounds(risks, success.ANSWERED),
         all_risks=success.bounds(finding.bounds, success.TABLED),

@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from leakpro_core.report import RiskReport, from_json, to_json
-from leakpro_html import formatting, success, table_words, view, words
+from leakpro_html import formatting, success, told, view, words
 
 
 def render(report: RiskReport, folder: Path, options: object) -> tuple[Path, ...]:
@@ -42,7 +42,7 @@ def _environment() -> Environment:
         shown=success.SHOWN,
         named=view.NAMED,
         known=formatting.KNOWN,
-        told=table_words.game,
+        told=told.game,
     )
     return environment
 

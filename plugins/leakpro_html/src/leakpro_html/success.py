@@ -12,7 +12,7 @@ from attrs import frozen
 
 from leakpro_core import games
 from leakpro_core.report import AttackResult, RiskBound, SuccessPoint
-from leakpro_html import success_charts, table_words
+from leakpro_html import game_words, success_charts, told
 from leakpro_html.charts import Chart
 
 ALL = "all claims"
@@ -126,7 +126,9 @@ def strongest(attack: AttackResult) -> SuccessPoint | None:
     return min(attack.success, key=_worst, default=None)
 
 
-def overview(name: str, title: str, attacks: Sequence[AttackResult]) -> tuple[Chart, ...]:
+def overview(
+    name: str, words: game_words.GameWords, attacks: Sequence[AttackResult]
+) -> tuple[Chart, ...]:
     """Return charts of one game with a line an attack, where there are several."""
     bars = [
         _bar(attack.label, point, attack.detected)
@@ -140,7 +142,9 @@ def overview(name: str, title: str, attacks: Sequence[AttackResult]) -> tuple[Ch
         "All claims, all together."
     )
     return tuple(
-        success_charts.hit_rates(f"{name}-{at}", title, bars[at : at + _ROWS_PER_CHART], caption)
+        success_charts.hit_rates(
+            f"{name}-{at}", words.title, bars[at : at + _ROWS_PER_CHART], caption, words.chart
+        )
         for at in range(0, len(bars), _ROWS_PER_CHART)
     )
 
@@ -163,19 +167,27 @@ def about(facet: str, coverage: str) -> str:
 
 def _groups(attack: AttackResult, anchor: str) -> list[Group]:
     """Return a group of what holds over all facets, then one a coverage with a line a facet."""
-    told = table_words.game(attack.game)
+    words = told.game(attack.game)
     pooled = [Line(label=_sentence(p.coverage), point=p) for p in attack.success if not p.facet]
-    of = f"{attack.label}: {told.claims} that come true"
-    groups = [_group(of, table_words.POOLED, "coverage", pooled, 0, anchor)] if pooled else []
+    of = f"{attack.label}: {words.claims} that come true"
+    groups = (
+        [_group(of, game_words.POOLED, "coverage", pooled, 0, anchor, words.chart)]
+        if pooled
+        else []
+    )
     for coverage in dict.fromkeys(p.coverage for p in attack.success if p.facet):
         facets = [p for p in attack.success if p.facet and p.coverage == coverage]
         lines = [Line(label=p.facet, point=p) for p in _shown(attack.game, facets)]
         name = f"{anchor}-{len(groups)}"
-        groups.append(_group(of, _sentence(coverage), told.facet, lines, len(facets), name))
+        groups.append(
+            _group(of, _sentence(coverage), words.facet, lines, len(facets), name, words.chart)
+        )
     return groups
 
 
-def _group(of: str, title: str, by: str, lines: Sequence[Line], total: int, name: str) -> Group:
+def _group(
+    of: str, title: str, by: str, lines: Sequence[Line], total: int, name: str, arm: str
+) -> Group:
     left_out = max(total - len(lines), 0)
     caption = f"{of}, {title[:1].lower()}{title[1:]}, by {by}."
     if left_out:
@@ -189,7 +201,7 @@ def _group(of: str, title: str, by: str, lines: Sequence[Line], total: int, name
         left_out=left_out,
         blind=any(line.point.blind is not None for line in lines),
         luck=any(line.point.null_p is not None for line in lines),
-        chart=success_charts.hit_rates(name, title, bars, caption),
+        chart=success_charts.hit_rates(name, title, bars, caption, arm),
     )
 
 

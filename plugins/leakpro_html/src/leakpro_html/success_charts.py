@@ -34,8 +34,10 @@ class Bar:
     detected: bool = True
 
 
-def hit_rates(name: str, title: str, bars: Sequence[Bar], caption: str) -> Chart:
-    """Forest plot: how often claims come true about people in the data, and about others."""
+def hit_rates(
+    name: str, title: str, bars: Sequence[Bar], caption: str, exposed: str = "people in the data"
+) -> Chart:
+    """Forest plot: how often claims come true in the exposed arm, named in the key, and others."""
     height = _ABOVE + _BELOW + _ROW * len(bars)
     figure = blank(WIDTH, height)
     axes = figure.add_axes((0.04, _BELOW / height, 0.9, 1 - (_ABOVE + _BELOW) / height))
@@ -51,7 +53,7 @@ def hit_rates(name: str, title: str, bars: Sequence[Bar], caption: str) -> Chart
     top = 1 - 18 / height
     figure.text(0.04, top, one_line(title, _LABEL), weight=700)
     figure.text(0.94, top, "excess, points", size=10, ha="right", color=MUTED)
-    _key(figure, any(bar.blind is not None for bar in bars))
+    _key(figure, exposed, blind=any(bar.blind is not None for bar in bars))
     described = "; ".join(_describe(bar) for bar in bars)
     return Chart(svg=inline(figure, name, f"Hit rates: {title}", described), caption=caption)
 
@@ -83,10 +85,10 @@ def _mark(axes: Axes, x: float, y: float, marker: str, colour: str, size: float)
     axes.plot(x, y, marker, ms=size, mfc="white", mec=colour, mew=1.1, clip_on=False, zorder=3)
 
 
-def _key(figure: Figure, blind: bool) -> None:
+def _key(figure: Figure, exposed: str, *, blind: bool) -> None:
     """Draw the key: what dot, square and triangle stand for."""
     axes = figure.axes[0]
-    marks = [("people in the data", "o", MEMBER, MEMBER), ("control", "s", "white", CONTROL)]
+    marks = [(exposed, "o", MEMBER, MEMBER), ("control", "s", "white", CONTROL)]
     marks += [("blind", "^", "white", MUTED)] if blind else []
     for label, marker, face, edge in marks:
         axes.plot([], [], marker, ms=5.5, mfc=face, mec=edge, mew=1.2, color=edge, label=label)

@@ -1,31 +1,10 @@
 """Plain words of audits of tables and of success games. No number is made here."""
 
-from attrs import frozen
-
 from leakpro_core.report import Word
+from leakpro_html.game_words import GameWords
 
 KINDS = ("table", "generator")
 """Kinds of target that are audited as tables."""
-
-POOLED = "All together"
-
-
-@frozen(kw_only=True)
-class GameWords:
-    """How a success game is told.
-
-    claims: what the adversary makes many of; exposed, control: what a claim does that comes true
-    in that arm, after "of 1,000 claims, so many"; facet: what claims are about.
-    """
-
-    title: str
-    question: str
-    rule: str
-    claims: str = "claims"
-    exposed: str = "come true for people in the data"
-    control: str = "for control people"
-    facet: str = "facet"
-
 
 GAMES = {
     "singling-out": GameWords(
@@ -88,21 +67,6 @@ GAMES = {
         facet="likeness",
     ),
 }
-
-
-def game(name: str) -> GameWords:
-    """Return how a success game is told, plainly where it is not known here."""
-    told = name.replace("-", " ").capitalize()
-    return GAMES.get(name) or GameWords(
-        title=told,
-        question="How often do the adversary's claims come true?",
-        rule="Claims about people in the training data are compared with those about others.",
-    )
-
-
-def family(name: str) -> str:
-    """Return the family of a finding as a heading."""
-    return GAMES[name].title if name in GAMES else name.capitalize()
 
 
 MEANING = {

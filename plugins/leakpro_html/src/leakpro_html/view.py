@@ -15,7 +15,7 @@ from leakpro_core.report import (
     RiskReport,
     Word,
 )
-from leakpro_html import charts, success, table_words, words
+from leakpro_html import charts, game_words, success, table_words, told, update_words, words
 from leakpro_html.findings import FindingView
 from leakpro_html.findings import arrange as arrange_finding
 from leakpro_html.svg import style
@@ -87,7 +87,7 @@ class GameView:
     """A section of the page: a success game, adversary by adversary."""
 
     anchor: str
-    told: table_words.GameWords
+    told: game_words.GameWords
     sides: tuple[GameSide, ...]
 
 
@@ -97,7 +97,8 @@ class Page:
 
     sides: "realistic" and "worst case", in this order; exact: whether some rate was counted over
     all members, and so has no interval. games: success games that were played; tables: whether
-    a table or a generator was audited; detection: whether detection games are spoken of, which
+    a table or a generator was audited; updates: whether federated updates were; arms: how both
+    arms of success games are told; detection: whether detection games are spoken of, which
     they are not where every attack plays a success game; kinds: columns of a table by what they
     hold.
     """
@@ -109,6 +110,8 @@ class Page:
     exact: bool
     games: tuple[GameView, ...]
     tables: bool
+    updates: bool
+    arms: game_words.Arms
     detection: bool
     kinds: tuple[tuple[str, tuple[str, ...]], ...]
     sampling: str
@@ -125,7 +128,9 @@ def arrange(report: RiskReport) -> Page:
     tables = report.target.kind in table_words.KINDS
     played = bool(report.attacks) and all(success.plays(a) for a in report.attacks)
     clear, strong = (f"{value:g}" for value in report.policy.words)
-    meaning = words.MEANING | (table_words.MEANING if tables else {})
+    updates = report.target.kind == update_words.KIND
+    own = table_words.MEANING if tables else update_words.MEANING if updates else {}
+    meaning = words.MEANING | own
     sampling = table_words.SAMPLING if tables else words.SAMPLING
     return Page(
         report=report,
@@ -138,10 +143,12 @@ def arrange(report: RiskReport) -> Page:
         exact=any(p.tpr.low == p.tpr.high for a in report.attacks for p in a.points),
         games=tuple(_games(adversaries, report)),
         tables=tables,
+        updates=updates,
+        arms=update_words.BATCHES if updates else game_words.Arms(),
         detection=not played,
         kinds=_kinds(report),
         sampling=sampling.get(report.data.sampling, report.data.sampling),
-        glossary=_glossary(tables),
+        glossary=_glossary(tables, updates),
         meanings=tuple(
             (word, text.format(clear=clear, strong=strong)) for word, text in meaning.items()
         ),
@@ -153,18 +160,23 @@ def _kinds(report: RiskReport) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((k, tuple(name for name, kind in report.data.columns if kind == k)) for k in kinds)
 
 
-def _glossary(tables: bool) -> tuple[tuple[str, str], ...]:
-    if not tables:
+def _glossary(tables: bool, updates: bool) -> tuple[tuple[str, str], ...]:
+    if not tables and not updates:
         return words.GLOSSARY
-    terms = words.GLOSSARY
-    told = tuple((term, table_words.MEMBERSHIP_GLOSSARY.get(term, text)) for term, text in terms)
-    return (*table_words.GLOSSARY, *told)
+    own = update_words if updates else table_words
+    unused = update_words.UNUSED if updates else ()
+    adapted = tuple(
+        (term, own.MEMBERSHIP_GLOSSARY.get(term, text))
+        for term, text in words.GLOSSARY
+        if term not in unused
+    )
+    return (*own.GLOSSARY, *adapted)
 
 
 def _games(adversaries: tuple[AdversaryView, ...], report: RiskReport) -> Iterable[GameView]:
     """Yield the success games of which an attack was to run or a finding speaks."""
     played = [a.game for a in report.attacks if success.plays(a)]
-    named = [f.family for f in report.findings if f.family in table_words.GAMES]
+    named = [f.family for f in report.findings if success.is_success(f.family)]
     for number, name in enumerate(dict.fromkeys(played + named), 1):
         with style():
             sides = tuple(
@@ -173,18 +185,17 @@ def _games(adversaries: tuple[AdversaryView, ...], report: RiskReport) -> Iterab
             )
         yield GameView(
             anchor=f"game-{number}",
-            told=table_words.game(name),
+            told=told.game(name),
             sides=tuple(s for s in sides if s.attacks or s.findings),
         )
 
 
 def _side(view: AdversaryView, name: str, anchor: str) -> GameSide:
     attacks = tuple(a for a in view.successes if a.result.game == name)
-    title = table_words.game(name).title
     return GameSide(
         adversary=view,
         findings=tuple(f for f in view.findings if f.finding.family == name),
-        overview=success.overview(anchor, title, [a.result for a in attacks]),
+        overview=success.overview(anchor, told.game(name), [a.result for a in attacks]),
         attacks=attacks,
     )
 
