@@ -15,6 +15,7 @@ from leakpro_core.updates.certified import check
 from leakpro_core.updates.checks import after, before
 from leakpro_core.updates.looks import Looks, looks
 from leakpro_core.updates.play import (
+    INVERSION,
     MEMBERSHIP,
     UpdatePlayed,
     UpdateScene,
@@ -91,8 +92,10 @@ def settle(plan: Plan, release: Release, *, rounds: bool = True) -> UpdateStage:
             expected="none: no attack on updates trains models",
             fix="Remove the table.",
         )
-    wanted = any(a.offered.offer.game == MEMBERSHIP for a in plan.attacks)
-    return stage(plan, release, membership=wanted and rounds)
+    games = {a.offered.offer.game for a in plan.attacks}
+    return stage(
+        plan, release, inversion=INVERSION in games, membership=rounds and MEMBERSHIP in games
+    )
 
 
 def refuse_unplayable(plan: Plan, staged: UpdateStage, log: Log) -> None:

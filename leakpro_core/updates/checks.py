@@ -29,6 +29,9 @@ FAILS = 0.01
 GUESSES = 200
 """Auxiliary records that stand in the place of reconstructions, at most."""
 
+FLIPPED = 8
+"""Batches without which no flip of arms has so small a p-value."""
+
 PERMUTATIONS = 9999
 
 LOOKED_AT = 20_000
@@ -41,12 +44,13 @@ def before(plan: Plan, stage: UpdateStage, seed: int, log: Log) -> Checks:
     Blind claims are about the population, for membership.
     """
     log.info("validity controls")
-    controls = [size_control(plan, stage)]
+    controls: list[Control] = []
     broken: dict[tuple[str, str], str] = {}
-    exchange = exchange_control(plan, stage, seed)
-    controls.append(exchange)
-    if exchange.result == "fail":
-        broken |= {(a.name, INVERSION): exchange.statement for a in plan.adversaries}
+    if _asked(plan, INVERSION):
+        exchange = exchange_control(plan, stage, seed)
+        controls += [size_control(plan, stage), exchange]
+        if exchange.result == "fail":
+            broken |= {(a.name, INVERSION): exchange.statement for a in plan.adversaries}
     disclosure = disclosure_control(stage)
     controls += [] if disclosure is None else [disclosure]
     blind = None
@@ -171,8 +175,12 @@ def exchange_control(plan: Plan, stage: UpdateStage, seed: int) -> Control:
         return _not_run(name, "There are no auxiliary records")
     if not stage.batches:
         return _not_run(name, "No batch can be judged")
+    batches = _disjoint(stage)
+    if len(batches) < FLIPPED:
+        few = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
+        return _not_run(name, f"With {few} that share no records it could tell nothing")
     rows = np.sort(generator(seed, "guesses").permutation(len(aside.records))[:GUESSES])
-    shares = np.array([_named(stage, b, aside.records[rows]) for b in _disjoint(stage)])
+    shares = np.array([_named(stage, b, aside.records[rows]) for b in batches])
     p = flipped_p(shares[:, 0] - shares[:, 1], spawn(seed, "flips"))
     alpha = 1.0 - plan.policy.confidence
     result = "fail" if p <= FAILS else "warn" if p <= alpha else "pass"

@@ -21,19 +21,20 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
     refuse_unplayable(plan, staged, log)
     yield f"plan {plan.path.name}: {plan.name}"
     yield _records(staged)
-    if staged.items:
-        sent = staged.sent(staged.items[0])
-        yield f"update: {sum(v.size for v in sent.values.values()):,} numbers in {len(sent.values)}"
     how = staged.release.disclosed
     received = len(staged.release.updates)
-    whose = f"{received} received" if received else f"{len(staged.items)} made for the audit"
-    yield f"updates: {whose}, each the {how.kind} of {how.examples or 'unknown'} records"
-    size = size_control(plan, staged)
-    yield f"gradient inversion: {size.statement} {size.sensitivity}".rstrip()
-    if why_unjudged(staged):
+    if staged.items:
+        sent = staged.sent(staged.items[0])
+        whose = f"{received} received" if received else f"{len(staged.items)} made for the audit"
+        yield f"updates: {whose}, each the {how.kind} of {how.examples or 'unknown'} records"
+        yield f"numbers in each: {sum(v.size for v in sent.values.values()):,}"
+        size = size_control(plan, staged)
+        yield f"gradient inversion: {size.statement} {size.sensitivity}".rstrip()
+    unjudged = len(staged.items) - len(staged.batches)
+    if unjudged:
         yield (
-            f"not judged: {len(staged.items) - len(staged.batches)} of {len(staged.items)} "
-            f"batches, for {why_unjudged(staged)}; only what is certified can be called found"
+            f"not judged: {unjudged} of {len(staged.items)} batches, for {why_unjudged(staged)}; "
+            "of these only what is certified can be called found"
         )
     rounds = received or staged.release.rounds
     yield f"rounds of training for membership: {rounds}"

@@ -60,8 +60,8 @@ class UpdateStage:
     """Everything that core draws challenges on updates from.
 
     client: the target's handle; items: batches that are played; population: None where no
-    records were given; others: bool ``[population]``, whom decoys are drawn from; rounds: updates
-    of which membership is asked, in order, all members' where core plays them.
+    records were given; rounds: updates of which membership is asked, in order, made of all
+    members' records where core plays them.
     """
 
     client: Client
@@ -101,9 +101,11 @@ class UpdateStage:
         return ClientUpdate(before=before, values=values, records=item.records, labels=item.labels)
 
 
-def stage(plan: Plan, release: Release, *, membership: bool) -> UpdateStage:
-    """Return what the plan's games play on; membership: whether rounds are wanted.
+def stage(plan: Plan, release: Release, *, inversion: bool, membership: bool) -> UpdateStage:
+    """Return what the plan's games play on.
 
+    inversion: whether batches are wanted, which core draws where no update was received;
+    membership: whether rounds are.
     ``NotAFactory`` where the handle is no client, ``MissingKey``, ``BadArray`` and ``BadValue``
     where records or what was disclosed are missing or do not fit.
     """
@@ -120,9 +122,7 @@ def stage(plan: Plan, release: Release, *, membership: bool) -> UpdateStage:
     found = UpdateStage(
         client=handle,
         release=updates,
-        items=_received(plan, updates, shape, classes)
-        if updates.updates
-        else _drawn(plan, updates, people, seed),
+        items=_items(plan, updates, people, shape, classes, seed) if inversion else (),
         population=people,
         auxiliary=None if people is None else people.auxiliary,
         rounds=(),
@@ -160,9 +160,16 @@ def fingerprint(release: Release, stage: UpdateStage) -> str:
 # Batches.
 
 
-def _received(
-    plan: Plan, updates: UpdateRelease, shape: tuple[int, ...], classes: int
+def _items(
+    plan: Plan,
+    updates: UpdateRelease,
+    people: Population | None,
+    shape: tuple[int, ...],
+    classes: int,
+    seed: int,
 ) -> tuple[Item, ...]:
+    if not updates.updates:
+        return _drawn(plan, updates, people, seed)
     items = []
     for number, update in enumerate(updates.updates):
         what = f"update {number + 1}"

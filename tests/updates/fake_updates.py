@@ -109,9 +109,7 @@ def boasts(challenge, options, run):
 def labels_only(challenge, options, run):
     bias = challenge.update["bias"]
     said = updates.exact(challenge, options, run).labels
-    return InversionAnswer(
-        labels=said, claims=-np.sort(bias)[:1], certified=np.zeros(1, np.bool_)
-    )
+    return InversionAnswer(labels=said, claims=-np.sort(bias)[:1], certified=np.zeros(1, np.bool_))
 
 
 def constant(challenge, options, run):
@@ -127,9 +125,11 @@ INVERSION = (*HERE, "labels_only", "exact", "guess")
 MEMBERSHIP = ("aligned", "constant", "random")
 
 
+INSTALLED = PluginSet.find(Registry())
+
+
 def plugins() -> PluginSet:
     """Return the installed plugins with the loader and attacks of this module in their place."""
-    installed = PluginSet.find(Registry())
 
     def offered(offer):
         return Offered(offer=offer, plugin="leakpro-core", version="1")
@@ -150,9 +150,9 @@ def plugins() -> PluginSet:
         name="simulated", kind="update", ref="fake_updates:load", options="fake_updates:Options"
     )
     return evolve(
-        installed,
+        INSTALLED,
         attacks=tuple(map(offered, attacks)),
-        loaders=(*installed.loaders, offered(loader)),
+        loaders=(*INSTALLED.loaders, offered(loader)),
     )
 
 
@@ -160,7 +160,7 @@ def plan(folder: Path, *attacks: str, target: str = "", more: str = "", seed: in
     """Return a plan that names those attacks."""
     path = folder / "audit.toml"
     named = "".join(f'[[attacks]]\nname = "{name.replace("_", "-")}"\n' for name in attacks)
-    games = "" if "[games]" in more else "[games]\nbatches = 40\ndecoys = 40\n"
+    games = "" if "[games]" in more else "[games]\nbatches = 24\ndecoys = 40\n"
     path.write_text(
         f'schema = 1\nseed = {seed}\n[target]\nloader = "simulated"\n{target}\n{games}{more}\n'
         f'[report]\nformats = ["json", "terminal"]\n{named}'
