@@ -28,7 +28,7 @@ from leakpro_core.updates.given import (
 )
 
 SHARED = 2
-"""Batches that a client's record is in on average, at most. Of an adversary who says the same of
+"""Batches that a client's record is in, at most. Of an adversary who says the same of
 every batch, 3% of 100 were called a leak at a nominal 5% where records were in two of 40 batches of
 8; 9% where they were in five."""
 
@@ -230,12 +230,13 @@ def _drawn(
 def _apart(rows: Ints, size: int, batches: int, seed: int) -> Iterator[Ints]:
     """Yield rows of at most so many batches: none in two of them until all have been in one.
 
-    Fewer where each record would be in more than ``SHARED``, on average: batches that share
-    records are not independent, which the judge takes them to be.
+    Fewer where a record would be in more than ``SHARED``, or all of them in each: batches that
+    share records are not independent, which the judge takes them to be.
     """
     rng = generator(seed, "batches")
     order = rng.permutation(rows)
-    for _ in range(min(batches, max(1, SHARED * len(rows) // size))):
+    apart = len(rows) // size
+    for _ in range(min(batches, SHARED * apart if apart > 1 else 1)):
         if len(order) < size:
             order = rng.permutation(rows)
         chosen, order = order[:size], order[size:]
