@@ -2,6 +2,7 @@
 
 import errno
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +29,9 @@ from leakpro_core.updates.stage import Item, UpdateStage
 T = TypeVar("T")
 
 INVERSION, MEMBERSHIP = "gradient-inversion", "membership"
+
+_TOLD = 5.0
+"""Seconds after which the log says how many batches are done."""
 
 
 @frozen(kw_only=True)
@@ -117,7 +121,10 @@ def obstacle(scene: UpdateScene, attack: ChosenAttack) -> str | None:
 
 
 def play(scene: UpdateScene, attack: ChosenAttack) -> UpdatePlayed:
-    """Play one attack; one that raises has failed, which is never "no leak"."""
+    """Play one attack; one that raises has failed, which is never "no leak".
+
+    One that says that it does not apply is not applicable, to this adversary.
+    """
     ended = partial(UpdatePlayed, attack=attack, adversary=scene.adversary)
     blocked = obstacle(scene, attack)
     if blocked is not None:
@@ -128,8 +135,6 @@ def play(scene: UpdateScene, attack: ChosenAttack) -> UpdatePlayed:
         answers = _inverted(scene, attack)
         return ended(answers=answers, refereed=_refereed(scene, attack, answers))
     except NotApplicable as error:
-        if attack.named:
-            raise
         return ended(status="not applicable", reason=str(error))
     except (CannotWrite, MemoryError):  # of the machine, not of the attack: the run can go on
         raise
@@ -150,13 +155,16 @@ def _inverted(scene: UpdateScene, attack: ChosenAttack) -> tuple[InversionAnswer
     """
     answers: list[InversionAnswer | None] = []
     refused: NotApplicable | None = None
-    for item in scene.stage.items:
+    items, told = scene.stage.items, time.monotonic()
+    for item in items:
         try:
             answers.append(_answer(scene, attack, item))
         except NotApplicable as error:
             refused = error
             answers.append(None)
-        scene.log.debug("batch", label=attack.label, number=item.number + 1)
+        if time.monotonic() - told > _TOLD:
+            told = time.monotonic()
+            scene.log.info("batch", attack=attack.label, number=len(answers), of=len(items))
     if refused is not None and all(answer is None for answer in answers):
         raise refused
     return tuple(answers)

@@ -100,6 +100,12 @@ def refuses_some(challenge, options, run):
     return updates.exact(challenge, options, run)
 
 
+def refuses_the_ignorant(challenge, options, run):
+    if challenge.labels is None:
+        raise NotApplicable("inversion", found="no labels", expected="labels")
+    return updates.exact(challenge, options, run)
+
+
 def boasts(challenge, options, run):
     """Return guesses that are said to be certified."""
     answer = updates.guess(challenge, options, run)
@@ -120,8 +126,10 @@ def random(challenge, options, run):
     return MembershipAnswer(claims=np.random.default_rng(run.seed).random(len(challenge.ids)))
 
 
-HERE = ("sulks", "other_type", "other_shape", "infinite", "refuses", "refuses_some", "boasts")
-INVERSION = (*HERE, "labels_only", "exact", "guess")
+INVERSION = (
+    *("sulks", "other_type", "other_shape", "infinite", "boasts", "labels_only"),
+    *("refuses", "refuses_some", "refuses_the_ignorant", "exact", "guess"),
+)
 MEMBERSHIP = ("aligned", "constant", "random")
 
 

@@ -153,6 +153,17 @@ def test_an_attack_that_applies_to_no_batch_is_an_error_where_it_is_named(tmp_pa
         audit(tmp_path, "refuses")
 
 
+def test_one_that_applies_to_one_adversary_only_is_told_and_stops_nothing(tmp_path):
+    cards = "".join(
+        f'[[adversary]]\nname = "{name}"\naccess = "update"\nknows = {knows}\n'
+        for name, knows in (("blind", "[]"), ("knowing", '["labels"]'))
+    )
+    report = audit(tmp_path, "refuses_the_ignorant", more=cards)
+    assert [a.status for a in report.attacks] == ["not applicable", "finished"]
+    assert [f.adversary for f in report.findings] == ["knowing"]
+    assert report.status == "incomplete"
+
+
 def test_batches_that_an_attack_does_not_apply_to_are_misses(tmp_path):
     report = audit(tmp_path, "refuses_some")
     (result,) = report.attacks
