@@ -5,32 +5,32 @@ import math
 import numpy as np
 import torch
 from attrs import evolve
+from leakpro_fl.client import TorchClient
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from leakpro_core.games.gradient_inversion import InversionChallenge
 from leakpro_core.records import Disclosed
-from leakpro_fl.client import TorchClient
 
 VOCABULARY = 1200
 
 WORDS = {
-    "article": "the a this that every some my her".split(),
-    "adjective": "old young tall quiet angry famous tired rich poor sick happy strange".split(),
+    "article": "the a this that every some my her",
+    "adjective": "old young tall quiet angry famous tired rich poor sick happy strange",
     "person": "nurse teacher lawyer farmer driver patient baker sailor clerk doctor widow "
-    "student soldier painter judge waiter engineer neighbour".split(),
+    "student soldier painter judge waiter engineer neighbour",
     "verb": "met called paid visited warned helped followed thanked married sued hired "
-    "reported greeted".split(),
+    "reported greeted",
     "place": "hospital school station market church harbour office bank hotel prison theatre "
-    "village".split(),
-    "time": "yesterday today monday tuesday wednesday thursday friday saturday sunday".split(),
-    "link": "near in at behind outside".split(),
+    "village",
+    "time": "yesterday today monday tuesday wednesday thursday friday saturday sunday",
+    "link": "near in at behind outside",
 }
 
 PATTERN = (
     "article adjective person verb article adjective person link article place time time "
     "article person verb person"
-).split()
+)
 
 
 class Encoder(nn.Module):
@@ -114,13 +114,15 @@ class Decoder(nn.Module):
         self.positions = nn.Parameter(0.1 * torch.randn(length, width))
         self.blocks = nn.Sequential(*(Block(width, heads, hidden) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, classes)
+        self.head = None if tied else nn.Linear(width, classes)
         self.tied, self.classes = tied, classes
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.tokens(tokens) + self.positions[: tokens.shape[1]]
         x = self.norm(self.blocks(x))[:, -1]
-        return x @ self.tokens.weight[: self.head.out_features].T if self.tied else self.head(x)
+        if not self.tied:
+            return self.head(x)
+        return x @ self.tokens.weight[: self.classes].T / x.shape[1] ** 0.5
 
 
 def made(kind: type[nn.Module], seed: int, **options: object) -> nn.Module:
@@ -145,10 +147,13 @@ def sentences(
     rng: np.random.Generator, n: int, length: int, padding: int | None = None, least: int = 0
 ) -> np.ndarray:
     """Return sentences of the grammar as tokens, int64 ``[n, length]``; a word is one token."""
-    words = sorted({word for known in WORDS.values() for word in known})
+    words = sorted({word for known in WORDS.values() for word in known.split()})
     # Spread over the vocabulary, as the words of a language are over its subwords.
     number = {word: 1 + (i * 11) % (VOCABULARY - 1) for i, word in enumerate(words)}
-    rows = [[number[str(rng.choice(WORDS[kind]))] for kind in PATTERN[:length]] for _ in range(n)]
+    rows = [
+        [number[str(rng.choice(WORDS[kind].split()))] for kind in PATTERN.split()[:length]]
+        for _ in range(n)
+    ]
     tokens = np.array(rows, dtype=np.int64)
     if padding is not None:
         ends = rng.integers(least, length + 1, n)

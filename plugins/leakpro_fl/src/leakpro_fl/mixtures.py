@@ -4,6 +4,7 @@ The gradient of a mean loss is the mean of its records' gradients, so that the b
 least squares with weights that are no less than 0, and each must be a multiple of ``1 / b``.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -90,7 +91,7 @@ def _coordinates(
 ) -> dict[str, tuple[Tensor, float]]:
     """Return some coordinates of each tensor that was sent, and by what they are multiplied."""
     rng = np.random.default_rng(seed)
-    size = float(sum((v**2).sum() for v in update.values())) ** 0.5
+    size = math.sqrt(sum(float((v**2).sum()) for v in update.values()))
     places = {}
     for name, value in update.items():
         there = torch.arange(value.numel())
@@ -171,18 +172,18 @@ def least_effects(
     exchanged with another record (``most`` of each drawn).
     """
     rng = np.random.default_rng(seed)
-    size = float(sum((v**2).sum() for v in update.values())) ** 0.5
+    size = math.sqrt(sum(float((v**2).sum()) for v in update.values()))
     b = len(batch.tokens)
 
     alone = [reader.gradient(batch.tokens[i : i + 1], batch.labels[i : i + 1]) for i in range(b)]
 
     def moved(rows: list[int], others: Tensor, labels: Tensor) -> float:
         after = reader.gradient(others, labels)
-        left = [
-            float((len(rows) * after[n].double() - sum(alone[i][n] for i in rows)).norm())
-            for n in after
-        ]
-        return float(np.linalg.norm(left)) / b / size
+        square = 0.0
+        for name, value in after.items():
+            before = torch.stack([alone[i][name] for i in rows]).sum(0)
+            square += float(((len(rows) * value - before).double() ** 2).sum())
+        return math.sqrt(square) / b / size
 
     least = np.full(b, np.inf)
     for i in range(b):

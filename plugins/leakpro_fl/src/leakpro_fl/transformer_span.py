@@ -91,9 +91,11 @@ def span_of(rows: Tensor, most: int | None = None) -> Span:
     rank = int(drops.argmax()) + 1
     full = float(drops[rank - 1]) < _LEAST_DROP
     if full:
-        ends = range(1, min(limit, width - width // 8) + 1)
-        rank = next((r for r in ends if _is_noise(kept[r:], n)), 0)
-        full, rank = rank == 0, rank or limit
+        ends = range(min(limit, width - width // 4) + 1)
+        rank = next((r for r in ends if _is_noise(kept[r:], n)), limit)
+        full = not 0 < rank <= width - width // 4
+    # Norms take a dimension, and the smallest singular value of many vectors may be small.
+    full = full or rank > width - max(2, width // 32)
     return Span(basis=basis[:rank], full=full)
 
 
@@ -102,8 +104,8 @@ def _is_noise(values: Tensor, n: int) -> bool:
 
     That of a random matrix with such a sum of squares (Marchenko, Pastur 1967).
     """
-    mean = float((values**2).mean().sqrt())
-    return float(values[0]) <= _MARGIN * mean * (1.0 + (len(values) / n) ** 0.5)
+    most = _MARGIN * (1.0 + (len(values) / n) ** 0.5) * (values**2).mean().sqrt()
+    return bool(values[0] <= most)
 
 
 _MARGIN = 1.15
