@@ -170,8 +170,8 @@ def _of_updates(attack: AttackResult) -> list[str]:
     """Return how reconstructions look, how near their update comes, and what is certified."""
     said = []
     for f in attack.fidelity:
-        blind = "" if f.blind is None else f", without the update {_interval(f.blind)}"
-        said.append(f"{f.name}: {_interval(f.attack)}{blind}")
+        blind = "" if f.blind is None else f", without the update {_mean(f.blind)}"
+        said.append(f"{f.name}: {_mean(f.attack)}{blind}")
     if attack.residual is not None:
         said.append(f"relative residual: {attack.residual.value:.2g}")
     if attack.certified is not None:
@@ -179,6 +179,12 @@ def _of_updates(attack: AttackResult) -> list[str]:
         wrong = f"{c.wrong:,} WRONG" if c.wrong else "none wrong"
         said.append(f"certified: {c.right:,} right, {wrong}, {c.unjudged:,} not judged")
     return said
+
+
+def _mean(estimate: Estimate) -> str:
+    """Return a mean with its interval, where batches differ."""
+    spread = f" [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{estimate.value:.3f}" + (spread if estimate.low < estimate.high else "")
 
 
 def _plays_success(attack: AttackResult) -> bool:
@@ -207,8 +213,8 @@ def _interval(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     if estimate.low == estimate.high:
-        return f"{estimate.value:.3f} {'exact' if estimate.n != 1 else 'of one'}"
-    low, high = _down(estimate.low, 3), 0.0 - _down(-estimate.high, 3)
+        return f"{estimate.value:.3f} exact"
+    low, high = _down(estimate.low, 3), -_down(-estimate.high, 3)
     return f"{estimate.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
