@@ -238,5 +238,5 @@ def test_the_batch_is_the_best_of_all_that_can_be_made_of_candidates():
     truth = rows[[0, 0, 2]], torch.tensor([1, 3, 0])
     update = {n: v.double() for n, v in reader.gradient(*truth).items()}
     found = explained(reader, rows, update, labels=None, examples=None, scaled=True, seed=0)
-    assert pairs(truth[0], truth[1]) == pairs(found.tokens, found.labels)
+    assert pairs(truth[0], truth[1]) == pairs(found.records, found.labels)
     assert found.residual < 1e-6

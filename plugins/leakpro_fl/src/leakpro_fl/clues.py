@@ -25,9 +25,14 @@ class Reader:
     length: int
     classes: int
 
-    def gradient(self, tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return the gradient of the mean loss of a batch."""
-        return gradient(self.module, self.state, tokens, labels, self.names)
+    @property
+    def sparse(self) -> str:
+        """Return the parameter that few texts touch."""
+        return self.table
+
+    def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Return the gradient of the mean loss of a batch; x: tokens, int64 ``[n, length]``."""
+        return gradient(self.module, self.state, x, y, self.names)
 
 
 @frozen(kw_only=True)

@@ -4,7 +4,8 @@ Petrov et al. 2024 (DAGER). Tokens come from the rows of the embedding's gradien
 positions and sequences from the spans of projections, the batch and its labels by least squares.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -59,14 +60,20 @@ def attack(challenge: InversionChallenge, options: EmbeddingsOptions, run: Run) 
         spans = clues(task.reader, task.update, task.most, _padding(task), run.seed)
         batch = _batch(challenge, task, spans, options, run.seed)
         tolerance = TOLERANCE.get(challenge.disclosed.dtype or "", 1e-4)
-        sure = np.zeros(len(batch.tokens), dtype=bool)
+        sure = np.zeros(len(batch.records), dtype=bool)
         if found.single and batch.residual < tolerance:
             effect = least_effects(
-                task.reader, batch, task.tokens, task.update, options.alternatives, run.seed
+                task.reader,
+                batch,
+                task.update,
+                partial(_alike, task),
+                [[position] for position in range(task.reader.length)],
+                options.alternatives,
+                run.seed,
             )
             sure = effect > max(tolerance, _UNIQUE * batch.residual) + batch.residual
     return InversionAnswer(
-        records=batch.tokens.numpy(),
+        records=batch.records.numpy(),
         labels=batch.labels.numpy(),
         claims=sure - np.log(batch.residual + 1e-12),
         certified=sure,
@@ -221,6 +228,23 @@ def _explained(
         scaled=task.scaled,
         seed=seed,
     )
+
+
+def _alike(task: _Task, tokens: Tensor) -> Iterator[Tensor]:
+    """Yield texts that differ in one token, the most similar one, or in two that are swapped."""
+    table = task.reader.state[task.reader.table]
+    others = task.tokens if len(task.tokens) > 1 else torch.arange(task.reader.vocabulary)
+    distances = torch.cdist(table[tokens], table[others])
+    distances[tokens[:, None] == others] = torch.inf
+    for position, nearest in enumerate(others[distances.argmin(1)]):
+        changed = tokens.clone()
+        changed[position] = nearest
+        yield changed
+    for position in range(1, len(tokens)):
+        if tokens[position] != tokens[position - 1]:
+            changed = tokens.clone()
+            changed[[position - 1, position]] = tokens[[position, position - 1]]
+            yield changed
 
 
 def _notes(found: Seen, batch: Batch, tolerance: float, sure: Bools) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
-"""Which sequences, with which labels, add up to a gradient: once each is a candidate, it is linear.
+"""Which records, with which labels, add up to a gradient: once each is a candidate, it is linear.
 
 The gradient of a mean loss is the mean of its records' gradients, so that the batch is found by
 least squares with weights that are no less than 0, and each must be a multiple of ``1 / b``.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from leakpro_core.arrays import Floats, Ints
-from leakpro_fl.clues import Reader
 
 _COORDINATES = 256
 """Of each tensor, by which gradients are compared before the whole is."""
@@ -24,20 +24,36 @@ _MOST_EXAMPLES = 64
 """Among which the number of records is looked for where it is not known."""
 
 
-@frozen(kw_only=True)
-class Batch:
-    """Sequences int64 ``[b, length]``, labels int64 ``[b]``, residual: relative distance of their
-    gradient from the one that was sent.
+class Model(Protocol):
+    """A model that records' gradients are taken of.
+
+    sparse: a parameter that few records touch, an embedding of tokens, or None.
     """
 
-    tokens: Tensor = field(repr=False)
+    @property
+    def classes(self) -> int: ...
+    @property
+    def sparse(self) -> str | None: ...
+
+    def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Return the gradient of the mean loss of a batch; y: int64 ``[n]``."""
+        ...
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Records ``[b, ...]``, labels int64 ``[b]``, residual: relative distance of their gradient
+    from the one that was sent.
+    """
+
+    records: Tensor = field(repr=False)
     labels: Tensor
     residual: float
 
 
 def explained(
-    reader: Reader,
-    tokens: Tensor,
+    model: Model,
+    candidates: Tensor,
     update: Mapping[str, Tensor],
     *,
     labels: Ints | None,
@@ -46,32 +62,32 @@ def explained(
     scaled: bool,
     seed: int,
 ) -> Batch:
-    """Return the batch of candidate sequences ``[k, length]`` whose gradient is nearest.
+    """Return the batch of candidates ``[k, ...]`` whose gradient is nearest.
 
     labels: of the batch, where they are known; examples: their number, ``least`` or more where it
     is None; scaled: whether the update's length is known.
     """
-    classes = range(reader.classes) if labels is None else sorted(set(labels.tolist()))
-    places = _coordinates(reader, update, seed)
+    classes = range(model.classes) if labels is None else sorted(set(labels.tolist()))
+    places = _coordinates(model, update, seed)
     columns = [
-        _sketch(reader.gradient(row[None], torch.tensor([label])), places)
-        for row in tokens
+        _sketch(model.gradient(row[None], torch.tensor([label])), places)
+        for row in candidates
         for label in classes
     ]
     A, u = np.stack(columns, 1), _sketch(update, places)
-    # A text with labels as likely as the model says has gradient 0: without a word on their sum,
+    # A record with labels as likely as the model says has gradient 0: without a word on their sum,
     # weights would not be unique.
     total, goal = (1.0, 1.0) if scaled else (1e-3, 0.0)
     weights = nnls(np.vstack([A, np.full(A.shape[1], total)]), np.append(u, goal))[0]
     n = examples if examples is not None else _count(weights, least)
     counts = _exchanged(A, u, _rounded(weights, n), scaled)
     chosen = np.repeat(np.arange(len(counts)), counts)
-    found = tokens[torch.from_numpy(chosen // len(classes))]
+    found = candidates[torch.from_numpy(chosen // len(classes))]
     said = torch.from_numpy(np.array(classes)[chosen % len(classes)])
     return Batch(
-        tokens=found,
+        records=found,
         labels=said,
-        residual=residual(reader.gradient(found, said), update, scaled),
+        residual=residual(model.gradient(found, said), update, scaled),
     )
 
 
@@ -87,7 +103,7 @@ def residual(found: Mapping[str, Tensor], update: Mapping[str, Tensor], scaled: 
 
 
 def _coordinates(
-    reader: Reader, update: Mapping[str, Tensor], seed: int
+    model: Model, update: Mapping[str, Tensor], seed: int
 ) -> dict[str, tuple[Tensor, float]]:
     """Return some coordinates of each tensor that was sent, and by what they are multiplied."""
     rng = np.random.default_rng(seed)
@@ -95,7 +111,7 @@ def _coordinates(
     places = {}
     for name, value in update.items():
         there = torch.arange(value.numel())
-        if name == reader.table:
+        if name == model.sparse:
             there = value.flatten().nonzero()[:, 0]
         if len(there) > _COORDINATES:
             there = there[torch.from_numpy(rng.choice(len(there), _COORDINATES, replace=False))]
@@ -163,22 +179,27 @@ def _exchanged(A: Floats, u: Floats, counts: Ints, scaled: bool) -> Ints:
 
 
 def least_effects(
-    reader: Reader, batch: Batch, tokens: Tensor, update: Mapping[str, Tensor], most: int, seed: int
+    model: Model,
+    batch: Batch,
+    update: Mapping[str, Tensor],
+    alike: Callable[[Tensor], Iterable[Tensor]],
+    parts: Sequence[Sequence[int]],
+    most: int,
+    seed: int,
 ) -> Floats:
     """Return for each record how far the gradient moves at least if it is another, ``[b]``.
 
-    As a share of the update's length, over other texts that are as like it as can be: a token
-    exchanged for the most similar one of ``tokens``, neighbours swapped, a token or the label
-    exchanged with another record (``most`` of each drawn).
+    As a share of the update's length, over other batches that are as like it as can be: ``alike``
+    gives a record's likes; then a part of it, by ``parts`` of the columns, or its label exchanged
+    with another record (``most`` of each drawn).
     """
     rng = np.random.default_rng(seed)
     size = math.sqrt(sum(float((v**2).sum()) for v in update.values()))
-    b = len(batch.tokens)
-
-    alone = [reader.gradient(batch.tokens[i : i + 1], batch.labels[i : i + 1]) for i in range(b)]
+    b = len(batch.records)
+    alone = [model.gradient(batch.records[i : i + 1], batch.labels[i : i + 1]) for i in range(b)]
 
     def moved(rows: list[int], others: Tensor, labels: Tensor) -> float:
-        after = reader.gradient(others, labels)
+        after = model.gradient(others, labels)
         square = 0.0
         for name, value in after.items():
             before = torch.stack([alone[i][name] for i in rows]).sum(0)
@@ -187,52 +208,36 @@ def least_effects(
 
     least = np.full(b, np.inf)
     for i in range(b):
-        for other in _alike(reader, batch.tokens[i], tokens):
+        for other in alike(batch.records[i]):
             least[i] = min(least[i], moved([i], other[None], batch.labels[i : i + 1]))
-    for i, j, others, labels in _crossed(batch, most, rng):
+    for i, j, others, labels in _crossed(batch, parts, most, rng):
         least[[i, j]] = np.minimum(least[[i, j]], moved([i, j], others, labels))
     return least
 
 
-def _alike(reader: Reader, tokens: Tensor, known: Tensor) -> Iterator[Tensor]:
-    """Yield texts that differ in one token, the most similar one, or in two that are swapped."""
-    table = reader.state[reader.table]
-    others = known if len(known) > 1 else torch.arange(reader.vocabulary)
-    distances = torch.cdist(table[tokens], table[others])
-    distances[tokens[:, None] == others] = torch.inf
-    for position, nearest in enumerate(others[distances.argmin(1)]):
-        changed = tokens.clone()
-        changed[position] = nearest
-        yield changed
-    for position in range(1, len(tokens)):
-        if tokens[position] != tokens[position - 1]:
-            changed = tokens.clone()
-            changed[[position - 1, position]] = tokens[[position, position - 1]]
-            yield changed
-
-
 def _crossed(
-    batch: Batch, most: int, rng: np.random.Generator
+    batch: Batch, parts: Sequence[Sequence[int]], most: int, rng: np.random.Generator
 ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """Yield pairs of records that have exchanged a token or their labels, ``most`` of each."""
-    pairs = list(combinations(range(len(batch.tokens)), 2))
-    tokens = [
-        (i, j, int(p))
-        for i, j in pairs
-        for p in (batch.tokens[i] != batch.tokens[j]).nonzero()[:, 0]
-        # Texts that differ there only would be the same two again.
-        if batch.labels[i] != batch.labels[j] or (batch.tokens[i] != batch.tokens[j]).sum() > 1
-    ]
-    for k in rng.permutation(len(tokens))[:most]:
-        i, j, p = tokens[k]
-        rows = batch.tokens[[i, j]].clone()
-        rows[:, p] = rows[:, p].flip(0)
-        yield i, j, rows, batch.labels[[i, j]]
+    """Yield pairs of records that have exchanged a part or their labels, ``most`` of each."""
+    pairs = list(combinations(range(len(batch.records)), 2))
+    exchanges = []
+    for i, j in pairs:
+        other = batch.records[i] != batch.records[j]
+        there = [k for k, part in enumerate(parts) if bool(other[list(part)].any())]
+        # Records that differ there only would be the same two again.
+        if len(there) > 1 or batch.labels[i] != batch.labels[j]:
+            exchanges += [(i, j, k) for k in there]
+    for row in rng.permutation(len(exchanges))[:most]:
+        i, j, k = exchanges[row]
+        records, part = batch.records[[i, j]].clone(), list(parts[k])
+        records[:, part] = records[:, part].flip(0)
+        yield i, j, records, batch.labels[[i, j]]
     labels = [
         (i, j)
         for i, j in pairs
-        if batch.labels[i] != batch.labels[j] and not torch.equal(batch.tokens[i], batch.tokens[j])
+        if batch.labels[i] != batch.labels[j]
+        and not torch.equal(batch.records[i], batch.records[j])
     ]
-    for k in rng.permutation(len(labels))[:most]:
-        i, j = labels[k]
-        yield i, j, batch.tokens[[i, j]], batch.labels[[j, i]]
+    for row in rng.permutation(len(labels))[:most]:
+        i, j = labels[row]
+        yield i, j, batch.records[[i, j]], batch.labels[[j, i]]
