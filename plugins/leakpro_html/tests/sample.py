@@ -217,7 +217,7 @@ WORST = Card(
 )
 
 
-def _provenance() -> Provenance:
+def provenance() -> Provenance:
     return Provenance(
         command="leakpro audit audit.toml --out runs/location",
         plan_sha256="9f" * 32,
@@ -386,7 +386,7 @@ def leak() -> RiskReport:
         controls=_controls(),
         not_tested=NOT_TESTED,
         limits=LIMITS,
-        provenance=_provenance(),
+        provenance=provenance(),
     )
 
 

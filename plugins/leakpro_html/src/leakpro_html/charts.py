@@ -98,7 +98,9 @@ def _forest_row(axes: Axes, position: int, row: Row, right: float) -> None:
         if other is not None:
             low = line + (0.18 if marker == "s" else 0.36)
             axes.plot((other.low, other.high), (low, low), color=CONTROL, linewidth=1)
-            axes.plot(other.value, low, marker, ms=4.5, mfc="white", mec=CONTROL, mew=1.1)
+            axes.plot(
+                other.value, low, marker, ms=4.5, mfc="white", mec=CONTROL, mew=1.1, clip_on=False
+            )
     mistaken = (row.fpr.low, row.fpr.high)
     axes.plot(mistaken, (line, line), color=OTHER, linewidth=7, solid_capstyle="butt", zorder=1)
     axes.plot((row.tpr.low, row.tpr.high), (line, line), color=MEMBER, linewidth=2.4)

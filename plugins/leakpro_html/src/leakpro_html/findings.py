@@ -13,8 +13,8 @@ from leakpro_core.report import (
     SuccessPoint,
     Word,
 )
-from leakpro_html import success, told, words
-from leakpro_html.game_words import GameWords
+from leakpro_html import facets, success, told, words
+from leakpro_html.game_words import Claims, GameWords
 
 
 @frozen(kw_only=True)
@@ -24,8 +24,8 @@ class FindingView:
     points: flagging points of the best attack, where a leak was found; bounds: what could still
     be flagged, where none was; conclusive: whether figures may be read at all.
     detection: whether its game is one; of success games hits are the points of the best attack
-    over all claims and where it is strongest, risks the bounds in the answer, where no leak was
-    found, and all_risks those among the figures.
+    over all claims and where it is strongest, with what they are about and how that is told;
+    risks: the bounds in the answer, where no leak was found; all_risks: those among the figures.
     """
 
     finding: Finding
@@ -36,7 +36,7 @@ class FindingView:
     bounds: tuple[Exclusion, ...]
     detection: bool
     told: GameWords
-    hits: tuple[tuple[str, SuccessPoint], ...]
+    hits: tuple[tuple[str, SuccessPoint, GameWords | Claims], ...]
     risks: success.Bounds
     all_risks: success.Bounds
 
@@ -67,9 +67,21 @@ def arrange(finding: Finding, attacks: Sequence[AttackResult]) -> FindingView:
     )
 
 
-def _hits(attack: AttackResult | None) -> tuple[tuple[str, SuccessPoint], ...]:
-    """Return the attack's points over all claims and where it is strongest, and what those are."""
+def _hits(
+    attack: AttackResult | None,
+) -> tuple[tuple[str, SuccessPoint, GameWords | Claims], ...]:
+    """Return the attack's points over all claims and where it is strongest, and what those are.
+
+    Where claims are of several kinds, their own words say of which they are.
+    """
     if attack is None or not success.plays(attack):
         return ()
+    words = told.game(attack.game)
     points = dict.fromkeys(p for p in (success.main_point(attack), success.strongest(attack)) if p)
-    return tuple((success.about(p.facet, p.coverage), p) for p in points)
+    shown: dict[tuple[str, str], tuple[str, SuccessPoint, GameWords | Claims]] = {}
+    for p in points:
+        own = facets.claims(attack, p, words)
+        about = success.about("" if own else p.facet, p.coverage)
+        key = (facets.kind(attack, p, words), p.coverage)
+        shown.setdefault(key, (about, p, own or words))
+    return tuple(shown.values())

@@ -13,6 +13,8 @@ KNOWN = 1_000_000
 """The n of what was not counted but is known: two digits are shown of it."""
 
 _SIGNIFICANT = 2
+_DESCRIBED = 3
+_TINY = 1e-6
 _DASH = "\u2013"  # en dash: from, to
 
 
@@ -128,6 +130,29 @@ def score(value: float | None) -> str:
     return f"{value:.4g}".replace("-", MINUS)
 
 
+def measure(value: float) -> str:
+    """Return what describes and was not counted (decibels, a distance): three digits, no exponent.
+
+    What is nearer to nothing than a millionth is called less than that.
+    """
+    if not isfinite(value):
+        return UNKNOWN
+    if 0 < abs(value) < _TINY:
+        return f"less than {_plain(Decimal(repr(_TINY)))}"
+    return _measured(value, value, ROUND_HALF_EVEN)
+
+
+def measure_range(low: float, high: float) -> str:
+    """Return an interval of it, rounded outwards at the same digit: ``19.1 to 20.6``."""
+    if not (isfinite(low) and isfinite(high)):
+        return UNKNOWN
+    if low == high:
+        return measure(low)
+    largest = max(low, high, key=abs)
+    first, second = _measured(low, largest, ROUND_FLOOR), _measured(high, largest, ROUND_CEILING)
+    return first if first == second else f"{first} to {second}"
+
+
 def probability(value: float | None) -> str:
     """Return a p-value; for the developer's part only."""
     if value is None or not isfinite(value):
@@ -195,7 +220,15 @@ def _unit(value: float, n: int, rounding: str) -> str:
 
 
 def _thousandth(value: float, n: int, rounding: str) -> str:
-    return f"{(_percent(value, n, rounding) * 10).normalize():f}"
+    return f"{(_percent(value, n, rounding) * 10).normalize():,f}"
+
+
+def _measured(value: float, largest: float, rounding: str) -> str:
+    """Write a value with as many decimals as leave the largest beside it three digits."""
+    size = Decimal(f"{largest:.12g}")  # without the noise of binary fractions
+    place = min(max(size.adjusted() - _DESCRIBED + 1, -6), 0) if size else 0
+    number = Decimal(f"{value:.12g}").quantize(Decimal(1).scaleb(place), rounding=rounding)
+    return _plain(abs(number), grouped=True) if not number else f"{number:,f}".replace("-", MINUS)
 
 
 def _two_digits(value: int, rounding: str) -> int:

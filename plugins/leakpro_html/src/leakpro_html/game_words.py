@@ -1,6 +1,8 @@
 """How success games are told: what stands in headings and sentences about them."""
 
-from attrs import frozen
+from collections.abc import Mapping
+
+from attrs import field, frozen
 
 POOLED = "All together"
 
@@ -26,12 +28,28 @@ class Arms:
 
 
 @frozen(kw_only=True)
+class Claims:
+    """How claims of one kind are told.
+
+    "Of 1,000 ``many``, so many ``exposed``, and so many ``control``"; "of 100 ``many``, up to so
+    many more could still ``could``".
+    """
+
+    many: str
+    exposed: str
+    control: str
+    could: str
+
+
+@frozen(kw_only=True)
 class GameWords:
     """How a success game is told.
 
     claims: what the adversary makes many of; exposed, control: what a claim does that comes true
     in that arm, after "of 1,000 claims, so many"; facet: what claims are about; chart: the exposed
     arm in the key of a chart.
+    facets: how each facet is told, where facets are kinds of claims and not what claims are about;
+    what holds over all claims is then of the attack's first facet alone.
     """
 
     title: str
@@ -42,3 +60,4 @@ class GameWords:
     control: str = "for control people"
     facet: str = "facet"
     chart: str = "people in the data"
+    facets: Mapping[str, Claims] = field(factory=dict)

@@ -12,11 +12,9 @@ from attrs import frozen
 
 from leakpro_core import games
 from leakpro_core.report import AttackResult, RiskBound, SuccessPoint
-from leakpro_html import game_words, success_charts, told
+from leakpro_html import facets, game_words, success_charts, told
 from leakpro_html.charts import Chart
-
-ALL = "all claims"
-"""The coverage at which nothing is chosen."""
+from leakpro_html.facets import ALL
 
 SHOWN = 20
 """So many facets are shown of one attack at one coverage."""
@@ -59,7 +57,8 @@ class Group:
 class SuccessView:
     """A finished attack of a success game, its tables and charts, and its place on the page.
 
-    main: its point over all facets and claims, None where it has none; pooled: the groups over all
+    main: its point over all facets and claims, None where it has none; about: the kind of claim
+    that it is about, "" where kinds are not told apart; pooled: the groups over all
     facets; faceted: those facet by facet; trend: charts of spread and growth;
     exhibits: address of the file of exhibits from the report's, "" where there is none.
     """
@@ -67,6 +66,7 @@ class SuccessView:
     anchor: str
     result: AttackResult
     main: SuccessPoint | None
+    about: str
     pooled: tuple[Group, ...]
     faceted: tuple[Group, ...]
     trend: tuple[Chart, ...]
@@ -94,10 +94,12 @@ def is_success(name: str) -> bool:
 def arrange(attack: AttackResult, anchor: str) -> SuccessView:
     """Return one finished attack arranged, with its charts drawn."""
     groups = _groups(attack, anchor)
+    main = main_point(attack)
     return SuccessView(
         anchor=anchor,
         result=attack,
-        main=main_point(attack),
+        main=main,
+        about="" if main is None else facets.kind(attack, main, told.game(attack.game)),
         pooled=tuple(g for g in groups if not g.total),
         faceted=tuple(g for g in groups if g.total),
         trend=trend(attack, anchor),
@@ -131,22 +133,25 @@ def overview(
 ) -> tuple[Chart, ...]:
     """Return charts of one game with a line an attack, where there are several."""
     bars = [
-        _bar(attack.label, point, attack.detected)
+        _bar(_named(attack, point, words), point, attack.detected)
         for attack in attacks
         if (point := main_point(attack)) is not None
     ]
     if len(bars) < 2:
         return ()
-    caption = (
-        "Filled dot: a leak was detected over all attacks together; hollow: none was. "
-        "All claims, all together."
-    )
+    caption = "Filled dot: a leak was detected over all attacks together; hollow: none was. "
+    caption += "All claims of one kind." if words.facets else "All claims, all together."
     return tuple(
         success_charts.hit_rates(
             f"{name}-{at}", words.title, bars[at : at + _ROWS_PER_CHART], caption, words.chart
         )
         for at in range(0, len(bars), _ROWS_PER_CHART)
     )
+
+
+def _named(attack: AttackResult, point: SuccessPoint, words: game_words.GameWords) -> str:
+    """Return an attack's label, and what is claimed where claims are of several kinds."""
+    return f"{attack.label}: {facets.label(attack, point, words)}" if words.facets else attack.label
 
 
 def bounds(given: Sequence[RiskBound], most: int) -> Bounds:
@@ -168,6 +173,8 @@ def about(facet: str, coverage: str) -> str:
 def _groups(attack: AttackResult, anchor: str) -> list[Group]:
     """Return a group of what holds over all facets, then one a coverage with a line a facet."""
     words = told.game(attack.game)
+    if words.facets:
+        return _by_kind(attack, anchor, words)
     pooled = [Line(label=_sentence(p.coverage), point=p) for p in attack.success if not p.facet]
     of = f"{attack.label}: {words.claims} that come true"
     groups = (
@@ -185,11 +192,19 @@ def _groups(attack: AttackResult, anchor: str) -> list[Group]:
     return groups
 
 
+def _by_kind(attack: AttackResult, anchor: str, words: game_words.GameWords) -> list[Group]:
+    """Return one group with a line for each kind of claim, and for choices among the first."""
+    lines = [Line(label=label, point=p) for label, p in facets.lines(attack, words)]
+    of = f"{attack.label}: {words.claims} that come true"
+    return [_group(of, "Claims", words.facet, lines, 0, anchor, words.chart)] if lines else []
+
+
 def _group(
     of: str, title: str, by: str, lines: Sequence[Line], total: int, name: str, arm: str
 ) -> Group:
     left_out = max(total - len(lines), 0)
-    caption = f"{of}, {title[:1].lower()}{title[1:]}, by {by}."
+    scope = "" if title == "Claims" else f" {title[:1].lower()}{title[1:]},"
+    caption = f"{of},{scope} by {by}."
     if left_out:
         caption += f" The {SHOWN} worst of {total:,}, by L and then by the excess's lower bound."
     bars = [_bar(line.label, line.point, True) for line in lines]

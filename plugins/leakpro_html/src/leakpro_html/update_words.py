@@ -1,7 +1,8 @@
 """Plain words of audits of federated updates. No number is made here."""
 
+from leakpro_core.games.gradient_inversion import IDENTIFIED, LABELS, RECOVERED
 from leakpro_core.report import Word
-from leakpro_html.game_words import Arms, GameWords
+from leakpro_html.game_words import Arms, Claims, GameWords
 
 KIND = "update"
 """The kind of target that is audited as updates."""
@@ -14,30 +15,54 @@ BATCHES = Arms(
     for_control="for decoy batches",
     others="decoy batches",
     many="batches",
-    distinct="Batches about which a claim came true",
+    distinct="Batches about which some claim of any kind came true",
     exhibits=(
-        "reconstructions beside the records that they come nearest to, and beside what is guessed "
-        "without the update"
+        "reconstructions, each beside the record that it is matched with where the client's batch "
+        "was given, and beside what is guessed without the update"
     ),
 )
 
 INVERSION = GameWords(
     title="Gradient inversion",
     question="Can records of a client's batch be read from its update?",
-    chart="client's batches",
+    chart="clients' batches",
     rule=(
         "The adversary holds the global model and the update, and says what the records were. "
-        "Each reconstruction names its nearest among the batch's records and decoys that were in "
+        "Each reconstruction names its nearest among the batch's records and decoys, which were in "
         "no update. Identified: the nearest is of the batch. Recovered: a record to which some "
-        "reconstruction is nearer than half the way to the nearest record that the adversary may "
-        "know. Control: a batch of decoys, by the same procedure. Blind: known records in the "
+        "reconstruction comes nearer than half as far as the nearest record that the adversary may "
+        "know already. Labels: the classes of the records, where the adversary must find them out. "
+        "Control: a batch of decoys, by the same procedure. Blind: known records in the "
         "place of reconstructions. Records of one batch share one update, so batches are counted."
     ),
     claims="claims",
     exposed="come true for the client's batch",
     control="for a batch of decoys",
     facet="what is claimed",
+    facets={
+        IDENTIFIED: Claims(
+            many="reconstructions",
+            exposed="are nearest to a record of the client's batch",
+            control="to one of a batch of decoys",
+            could="be nearest to a record of the client's batch than to one of a batch of decoys",
+        ),
+        RECOVERED: Claims(
+            many="records of a client's batch",
+            exposed="are recovered",
+            control="of a batch of decoys",
+            could="be recovered than of a batch of decoys",
+        ),
+        LABELS: Claims(
+            many="labels",
+            exposed="are right about the client's batch",
+            control="about a batch of decoys",
+            could="be right about the client's batch than about a batch of decoys",
+        ),
+    },
 )
+
+SAMPLING = "these were drawn at random from the records that were given as the clients'"
+RECEIVED = "it says nothing about other updates, of these clients or of others"
 
 MEANING = {
     Word.EXTRACTION: (
@@ -58,16 +83,28 @@ MEANING = {
         "A leak is detectable. The evidence about the average record is weak; single records may "
         "be more exposed."
     ),
+    Word.NOT_FOUND: (
+        "With these attacks no leak was detected, and what could still come true, or be flagged, "
+        "lies below what the policy tolerates. This does not show that the risk is insignificant "
+        "for every record."
+    ),
+    Word.NOT_TESTED: "Nothing was measured, or nothing of it can be judged: nothing is known.",
 }
 """What words mean in audits of updates, where it is not what they mean in others."""
 
 GLOSSARY = (
     (
-        "Update",
-        "What a client sends in federated learning: a gradient, or how local training moved the "
-        "model's weights. Its records stay with the client.",
+        "Federated learning, update",
+        "Clients train a common model on records that stay with them, and send updates of it to a "
+        "server: a gradient, or how training moved the model's weights. Records are not sent, but "
+        "an update is computed from them.",
     ),
     ("Batch", "The records that one update was made of."),
+    ("Label", "The class of a record, which the model is to predict."),
+    (
+        "Reconstruction",
+        "What an adversary says that a record of the batch was.",
+    ),
     (
         "Decoys",
         "Records of the same source that were in no update, and of the same classes as the batch. "
@@ -75,22 +112,42 @@ GLOSSARY = (
         "all of them; that chance is printed as luck.",
     ),
     (
-        "Identified, recovered",
-        "Identified: a reconstruction is nearer to a record of the batch than to all decoys; a "
-        "blurred picture may be, too. Recovered: it is nearer than half the way to the nearest "
-        "record that the adversary may know.",
+        "Identified",
+        "A reconstruction is nearer to a record of the batch than to any decoy. That is less than "
+        "to recover it: a blurred picture may be identified, too.",
+    ),
+    (
+        "Recovered",
+        "A reconstruction comes nearer to a record than half as far as the nearest one that the "
+        "adversary may know already: nearer than what is known without the update.",
     ),
     (
         "Certificate",
-        "A demonstration by the update alone: the reconstructions give the update that was sent, "
-        "and the attack shows that no others do.",
+        "A demonstration by the update alone, for which nobody needs the client's records: the "
+        "attack shows that no other records give the update that was sent, and LeakPro computes "
+        "that update again from them. One wrong certificate discredits all those of its attack.",
     ),
     (
         "Residual",
-        "How far the update that reconstructions give lies from the one that was sent, relative to "
-        "its length. Attacks choose by it, since they never see the records.",
+        "How far the update that is computed from reconstructions lies from the one that was sent, "
+        "in lengths of the latter: 0 is the same update. Attacks choose by it, since they never "
+        "see the records.",
     ),
-    ("Claim, hit", "What the adversary says about a batch, and a claim that comes true."),
+    (
+        "Auxiliary records",
+        "Records of the same source that the adversary may know; they were in no update.",
+    ),
+    (
+        "What an adversary may know",
+        "Hyper-parameters: how the client trains, such as the length and number of its steps. "
+        "Batch-norm statistics: averages over their records that some models keep and send. "
+        "Candidate records: people of whom it asks whether they were in the batch.",
+    ),
+    (
+        "Claim, hit",
+        "What the adversary says about a batch, and a claim that comes true. Surest tenth: the "
+        "tenth of the claims that it is surest of.",
+    ),
     (
         "Excess",
         "Hit rate for clients' batches minus hit rate for decoy batches, in percentage points. It "
@@ -103,7 +160,8 @@ GLOSSARY = (
     ),
     (
         "PSNR, SSIM",
-        "How like two pictures look. They describe, and decide nothing.",
+        "How like two pictures look: PSNR in decibels (dB), the higher the liker; SSIM from 0 to "
+        "1, where they are the same. They describe, and decide nothing.",
     ),
 )
 
@@ -122,5 +180,10 @@ MEMBERSHIP_GLOSSARY = {
 }
 """Terms of the glossary that mean another thing in audits of updates."""
 
-UNUSED = ("Shadow model", "Placebo")
-"""Terms of the glossary that no audit of updates speaks of."""
+_UNUSED = ("Shadow model", "Placebo")
+_ALWAYS = ("Interval", "Blind adversary")
+
+
+def speaks_of(term: str, *, detection: bool) -> bool:
+    """Return whether an audit of updates, with membership or without, speaks of that term."""
+    return term in _ALWAYS or (detection and term not in _UNUSED)

@@ -132,6 +132,9 @@ def arrange(report: RiskReport) -> Page:
     own = table_words.MEANING if tables else update_words.MEANING if updates else {}
     meaning = words.MEANING | own
     sampling = table_words.SAMPLING if tables else words.SAMPLING
+    scope = sampling.get(report.data.sampling, report.data.sampling)
+    if updates:
+        scope = update_words.RECEIVED if report.data.released else update_words.SAMPLING
     return Page(
         report=report,
         sides=tuple(
@@ -147,8 +150,8 @@ def arrange(report: RiskReport) -> Page:
         arms=update_words.BATCHES if updates else game_words.Arms(),
         detection=not played,
         kinds=_kinds(report),
-        sampling=sampling.get(report.data.sampling, report.data.sampling),
-        glossary=_glossary(tables, updates),
+        sampling=scope,
+        glossary=_glossary(tables, updates, detection=not played),
         meanings=tuple(
             (word, text.format(clear=clear, strong=strong)) for word, text in meaning.items()
         ),
@@ -160,15 +163,14 @@ def _kinds(report: RiskReport) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((k, tuple(name for name, kind in report.data.columns if kind == k)) for k in kinds)
 
 
-def _glossary(tables: bool, updates: bool) -> tuple[tuple[str, str], ...]:
+def _glossary(tables: bool, updates: bool, *, detection: bool) -> tuple[tuple[str, str], ...]:
     if not tables and not updates:
         return words.GLOSSARY
     own = update_words if updates else table_words
-    unused = update_words.UNUSED if updates else ()
     adapted = tuple(
         (term, own.MEMBERSHIP_GLOSSARY.get(term, text))
         for term, text in words.GLOSSARY
-        if term not in unused
+        if not updates or update_words.speaks_of(term, detection=detection)
     )
     return (*own.GLOSSARY, *adapted)
 

@@ -60,7 +60,7 @@ ACCESS = {
     "logits": "sees the raw outputs (logits) of the model",
     "weights": "has the whole model, weights included",
     "samples": "sees generated samples",
-    "update": "sees a client's update in federated learning",
+    "update": "holds the global model, and the update that a client sends in federated learning",
 }
 
 SAMPLING = {
