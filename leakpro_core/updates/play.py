@@ -25,6 +25,7 @@ from leakpro_core.seeds import spawn
 from leakpro_core.tabular.play import TablePlayed
 from leakpro_core.units import RunOf
 from leakpro_core.updates.stage import Item, UpdateStage
+from leakpro_core.updates.together import joined
 
 T = TypeVar("T")
 
@@ -213,7 +214,7 @@ def _refereed(
     stage = scene.stage
     if not stage.batches:
         return None
-    return gradient_inversion.referee(
+    found = gradient_inversion.referee(
         [answers[item.number] for item in stage.judged],
         stage.batches,
         scene.guesses,
@@ -223,6 +224,8 @@ def _refereed(
         classes=stage.classes,
         labels_known="labels" in scene.adversary.knows,
     )
+    # Batches that core draws share few records, by design; rounds of a client may share all.
+    return joined(found, stage.batches) if stage.release.updates else found
 
 
 def _membership(scene: UpdateScene, attack: ChosenAttack) -> Refereed:

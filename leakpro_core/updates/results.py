@@ -9,6 +9,7 @@ from leakpro_core.arrays import Bools
 from leakpro_core.games.gradient_inversion import RECOVERED, InversionAnswer
 from leakpro_core.games.outcome import Refereed
 from leakpro_core.judge.inversion_words import Counted
+from leakpro_core.judge.success_units import EVERYBODY
 from leakpro_core.plan import Plan
 from leakpro_core.records import Estimate
 from leakpro_core.report import AttackResult
@@ -67,6 +68,8 @@ def result(
         fidelity=beheld.looks.fidelity,
         residual=beheld.residual,
         certified=None if checked is None else checked.certified,
+        # What is said of records and of reconstructions is not one rate.
+        success=tuple(q for q in base.success if q.coverage != EVERYBODY),
     )
 
 
