@@ -3,7 +3,7 @@
 What ``evidence_success`` counts for the judge's input alone, this counts end to end: people,
 attacks, referees, judge and words; single audits also load tables and run their controls.
 Writes bench/results/synthetic.json; needs shared/data. Run from the root:
-``python bench/evidence_synthetic.py`` (about SOME CPU minutes). The tests run slices.
+``python bench/evidence_synthetic.py`` (about an hour of CPU time). The tests run slices.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from leakpro_core.records import Estimate
 from leakpro_core.references import resolve
 from leakpro_core.report import LEAKS, AttackResult, Finding, RiskReport, Word
 from leakpro_core.seeds import spawn
+from leakpro_core.statistics import clopper_pearson
 from leakpro_core.tabular.infer import tables
 from leakpro_core.tabular.people import most_vulnerable
 from leakpro_core.tabular.play import TablePlayed, TableScene, play
@@ -89,6 +90,9 @@ PEOPLE = 800
 """People of either arm, and released rows, where a leak is planted."""
 
 SECRETS = ("age", "occupation")
+
+DETECTING = ("distance", "domias", "gen-lra", "neighbour-ratio", "panel")
+"""Attacks of the game of membership."""
 
 PLAN = """
 schema = 1
@@ -527,11 +531,14 @@ def of_planted(found: Sequence[Mapping[str, Any]], truth: float) -> dict[str, ob
     """Return whether intervals hold the truth, and who exceeds it."""
     labels = [label for label in found[0]["low"] if not label.startswith("selected")]
     held = [one["exact"][1] <= truth <= one["exact"][2] for one in found]
+    # ``low`` takes the threshold's FPR for 1%; it may be as high as its own upper limit.
+    spare = dict.fromkeys(DETECTING, clopper_pearson(PEOPLE // 100, PEOPLE).high - 0.01)
     return {
         "copies, exact: interval holds the truth": share(held),
         "copies, exact: mean excess": round(float(np.mean([o["exact"][0] for o in found])), 4),
         "lower end above the truth": {
-            label: share([one["low"][label] > truth for one in found]) for label in labels
+            label: share([one["low"][label] - spare.get(label, 0.0) > truth for one in found])
+            for label in labels
         },
         "mean excess": {
             label: round(float(np.mean([one["value"][label] for one in found])), 4)
