@@ -136,7 +136,7 @@ def layout_of(
     coordinates: how many to look at of all parameters that are no linear layer's, drawn by seed.
     """
     layers = _linear(module)
-    found = _factors(module, state, x, y, layers)
+    found = factors_of(module, state, x, y, layers)
     whole = gradient(module, state, x, y, names, reduction="sum")
     layer = {}
     for name in names:
@@ -183,7 +183,7 @@ def gradients(
 
 def _block(module: nn.Module, state: State, x: Tensor, y: Tensor, layout: Layout) -> Gradients:
     wanted = set(layout.layer.values())
-    factors = _factors(
+    factors = factors_of(
         module, state, x, y, {k: v for k, v in _linear(module).items() if k in wanted}
     )
     values = {}
@@ -232,7 +232,7 @@ def _linear(module: nn.Module) -> dict[str, nn.Linear]:
     return {name: m for name, m in module.named_modules() if type(m) is nn.Linear}
 
 
-def _factors(
+def factors_of(
     module: nn.Module, state: State, x: Tensor, y: Tensor, layers: Mapping[str, nn.Linear]
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return errors ``[n, out]`` and inputs ``[n, in]`` of layers that see a record as a row."""

@@ -60,6 +60,17 @@ def leakpro_attacks() -> Iterable[AttackOffer]:
         reference="Zhu, Liu, Han 2019; Geiping et al. 2020; Yin et al. 2021",
     )
     yield AttackOffer(
+        name="imprint",
+        game="gradient-inversion",
+        access=Access.UPDATE,
+        backend="torch",
+        modalities=frozenset({"image", "tabular"}),
+        ref="leakpro_fl.imprint:attack",
+        options="leakpro_fl.imprint:ImprintOptions",
+        summary="Malicious server: records off a model that was made to sort them into bins.",
+        reference="Fowl et al. 2022 (Robbing the Fed); Boenisch et al. 2023",
+    )
+    yield AttackOffer(
         name="one-hot",
         game="gradient-inversion",
         access=Access.UPDATE,
