@@ -38,19 +38,56 @@ def test_records_are_covered_until_they_are_opened_and_in_print(tmp_path):
     assert "<details>" in html
     assert "<details open" not in html
     assert ".pane img, .pane pre { filter: blur" in html
-    assert re.search(r"@media print \{ \.pane img, \.pane pre \{ visibility: hidden", html)
+    assert re.search(r"@media print \{ \.pane img, \.pane pre \{ display: none", html)
 
 
 def test_a_record_stands_beside_its_reconstruction_and_the_guess(tmp_path):
     html = page(tmp_path, pair())
     assert html.count("data:image/png;base64,") == 2
     assert "<pre>a text</pre>" in html
-    assert "Exhibit 1: batch 1, record 2; PSNR (dB) 12.35; certified" in html
+    assert "Exhibit 1: batch 1, record 2; PSNR (dB) 12.3; certified by the attack" in html
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (93.127, "93.1"),
+        (-1.255, "-1.25"),
+        (200.0, "200"),
+        (0.99991, "1.00"),
+        (1.3e-17, "less than 0.000001"),
+        (3.14e-5, "0.0000314"),
+        (0.0, "0"),
+    ],
+)
+def test_measures_are_readable(tmp_path, value, said):
+    html = page(tmp_path, pair(measures={"error": value}))
+    assert f"; error {said}; certified" in html
+
+
+def test_pictures_are_enlarged_without_smoothing_and_stand_side_by_side(tmp_path):
+    html = page(tmp_path, pair(blind=png(np.eye(3))))
+    assert "image-rendering: pixelated" in html
+    assert '<div class="panes pictures" tabindex="0">' in html
+    assert '<div class="panes" tabindex="0">' in page(tmp_path, pair())
 
 
 def test_without_the_batch_the_reconstruction_stands_alone(tmp_path):
     html = page(tmp_path, pair(record=None, original=None, blind=None, measures={}))
     assert html.count("<figure>") == 1
+    assert (
+        "Here stands 1 reconstruction of this attack. Where the client's batch was not given"
+        in html
+    )
+    assert "never saw the update" not in html
+
+
+def test_the_page_says_what_stands_beside_reconstructions(tmp_path):
+    html = page(tmp_path, pair(), pair())
+    assert "Here stand 2 reconstructions of this attack, each beside the record" in html
+    assert "Last stands what an adversary guesses who never saw the update." in html
+    mixed = page(tmp_path, pair(), pair(record=None, original=None))
+    assert "Where the client's batch was not given, a reconstruction stands alone." in mixed
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a\x1b[0mb", '"><img src=x>'])
