@@ -80,6 +80,7 @@ def test_records_alone_in_their_bins_are_read_and_certified_with_their_labels(ki
     assert (found.labels == y[nearest])[true].all()
     assert found.certified[true].all()
     assert not found.certified[~true].any()
+    assert len(set(nearest[true])) == true.sum()  # each once
     assert found.claims[true].min() > found.claims[~true].max(initial=-np.inf)
 
 
