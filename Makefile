@@ -25,7 +25,7 @@ JOBS ?= 2
 
 .PHONY: help
 help:
-	@echo "make demo      audit a small model and a synthetic table, and write the reports"
+	@echo "make demo      audit a small model, a synthetic table and a federated client, and write the reports"
 	@echo "make test      the tests of every distribution"
 	@echo "make apart     the few tests that take long, leakpro_jax beside the core wheel alone among them"
 	@echo "make lint      ruff and mypy"
@@ -55,6 +55,7 @@ $(READY): constraints.txt $(PROJECTS)
 demo: $(READY)
 	@$(BIN)/leakpro audit examples/digits/audit.toml --out runs/digits || [ $$? -le 2 ]
 	@$(BIN)/leakpro audit examples/synthetic/audit.toml --out runs/synthetic || [ $$? -le 2 ]
+	@$(BIN)/leakpro audit examples/federated/audit.toml --out runs/federated || [ $$? -le 2 ]
 
 # One pytest process a distribution, so that none sees what another imported.
 .PHONY: test

@@ -61,8 +61,8 @@ def last(module: nn.Module, state: Mapping[str, Tensor], x: Tensor) -> str | Non
 def first(module: nn.Module, state: Mapping[str, Tensor], x: Tensor) -> str | None:
     """Return the name of the linear layer that is given the record, but for its shape.
 
-    x: ``[n, ...]``, records with many different values. None: there is no such layer, or another
-    part of the model sees the record too.
+    x: ``[n, ...]``, records of which no two numbers are equal. The first of several; None: there is
+    no such layer.
     """
     went, _ = passed(module, state, x)
     flat = x.flatten(1)
@@ -71,4 +71,30 @@ def first(module: nn.Module, state: Mapping[str, Tensor], x: Tensor) -> str | No
         for name, (into, _) in went.items()
         if into.shape == flat.shape and torch.equal(into, flat)
     ]
-    return found[0] if len(found) == 1 else None
+    return found[0] if found else None
+
+
+def slopes(
+    module: nn.Module, state: Mapping[str, Tensor], x: Tensor, name: str
+) -> tuple[Tensor, Tensor]:
+    """Return probabilities ``[n, classes]`` and derivatives of logits by the outputs of a layer.
+
+    The derivatives are ``[n, classes, m]``, of the named linear layer, for records ``[n, ...]``.
+    """
+    moved: list[Tensor] = []
+
+    def shift(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        moved.append(torch.zeros_like(output, requires_grad=True))
+        return output + moved[0]
+
+    hook = module.get_submodule(name).register_forward_hook(shift)
+    copied = {key: value.clone() for key, value in state.items()}
+    try:
+        with seeded(0):
+            logits = functional_call(module, copied, (x,))
+    finally:
+        hook.remove()
+    by_class = [
+        torch.autograd.grad(each, moved[0], retain_graph=True)[0] for each in logits.sum(0).unbind()
+    ]
+    return logits.detach().softmax(1), torch.stack(by_class, dim=1)
