@@ -89,7 +89,6 @@ def claimed(
     labels: tuple[int, int, int] | None = None,
     *,
     n: int = BATCHES,
-    all_rounds: tuple[int, int, int] | None = None,
 ) -> tuple[SuccessPoint, ...]:
     """Points as core has them: over all claims and by kind, of hits of client, decoys and blind."""
     k, c, b = identified
@@ -97,9 +96,6 @@ def claimed(
         point(k, c, n, blind=b, null_p=LUCK),
         point(k // 10, c // 10, n // 10, blind=0, coverage="surest tenth", null_p=LUCK),
     ]
-    if all_rounds is not None:
-        k, c, b = all_rounds
-        found.append(point(k, c, n, blind=b, coverage="all rounds"))
     kinds = (("identified", identified), ("recovered", recovered), ("labels", labels))
     found += [
         point(
@@ -295,7 +291,7 @@ def leak() -> RiskReport:
         played(
             "inversion",
             SERVER,
-            claimed((14, 3, 3), (0, 0, 0), (12, 10, 11), all_rounds=(9, 4, 5)),
+            claimed((14, 3, 3), (0, 0, 0), (12, 10, 11)),
             made=300,
             fidelity=looks(17.08, 0.43),
             residual=mean(0.0712, 0.0043),

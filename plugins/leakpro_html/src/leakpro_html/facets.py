@@ -11,11 +11,6 @@ from leakpro_html.game_words import Claims, GameWords
 ALL = "all claims"
 """The coverage at which nothing is chosen."""
 
-EVERYTHING = "all rounds"
-"""The coverage of everything that was asked, of whatever kind: what is not claimed is a miss."""
-
-_EVERYTHING = "all asked for, made or not"
-
 
 def first(attack: AttackResult, words: GameWords) -> str:
     """Return the kind of claim that an attack's points over all claims are about, "" for no one.
@@ -30,14 +25,12 @@ def first(attack: AttackResult, words: GameWords) -> str:
         return named
     if any(p.null_p is not None for p in attack.success):
         return IDENTIFIED
-    return LABELS if any(p.coverage == ALL for p in attack.success) else ""
+    return LABELS if attack.success else ""
 
 
 def kind(attack: AttackResult, point: SuccessPoint, words: GameWords) -> str:
-    """Return the kind of claim that a point is about, "" where that is more than one."""
-    if point.facet or point.coverage == EVERYTHING:
-        return point.facet
-    return first(attack, words)
+    """Return the kind of claim that a point is about, "" where kinds are not told apart."""
+    return point.facet or first(attack, words)
 
 
 def lines(attack: AttackResult, words: GameWords) -> Iterator[tuple[str, SuccessPoint]]:
@@ -51,8 +44,6 @@ def lines(attack: AttackResult, words: GameWords) -> Iterator[tuple[str, Success
 
 def label(attack: AttackResult, point: SuccessPoint, words: GameWords) -> str:
     """Return what a point is about: ``recovered``, ``identified, surest tenth``."""
-    if not point.facet and point.coverage == EVERYTHING:
-        return _EVERYTHING
     what = kind(attack, point, words)
     if point.coverage == ALL:
         return what or point.coverage
