@@ -19,7 +19,6 @@ from torch import Tensor
 
 from leakpro_fl.low_rank import SURE, Span
 
-
 _PATIENCE = 4
 """How many times as many starts as the last improvement took are tried for another."""
 
@@ -136,7 +135,8 @@ class _Seek:
         c = torch.linalg.svd(rows, full_matrices=True)[2][:, -1]
         several = self.zeros(c)
         most = several.argsort(descending=True, stable=True)[: 4 * self.rank]
-        return c[most][several[most] >= self.rank + 1]
+        kept: Tensor = c[most][several[most] >= self.rank + 1]
+        return kept
 
     def _starts(self, count: int, found: Tensor, rng: torch.Generator) -> Tensor:
         c = self.rows[torch.randint(len(self.rows), (count,), generator=rng)]
