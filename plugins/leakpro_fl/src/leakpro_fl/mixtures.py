@@ -186,12 +186,13 @@ def least_effects(
     parts: Sequence[Sequence[int]],
     most: int,
     seed: int,
+    same: float = 0.0,
 ) -> Floats:
     """Return for each record how far the gradient moves at least if it is another, ``[b]``.
 
     As a share of the update's length, over other batches that are as like it as can be: ``alike``
     gives a record's likes; then a part of it, by ``parts`` of the columns, or its label exchanged
-    with another record (``most`` of each drawn).
+    with another record (``most`` of each drawn). same: the difference of values that is none.
     """
     rng = np.random.default_rng(seed)
     size = math.sqrt(sum(float((v**2).sum()) for v in update.values()))
@@ -210,19 +211,23 @@ def least_effects(
     for i in range(b):
         for other in alike(batch.records[i]):
             least[i] = min(least[i], moved([i], other[None], batch.labels[i : i + 1]))
-    for i, j, others, labels in _crossed(batch, parts, most, rng):
+    for i, j, others, labels in _crossed(batch, parts, same, most, rng):
         least[[i, j]] = np.minimum(least[[i, j]], moved([i, j], others, labels))
     return least
 
 
 def _crossed(
-    batch: Batch, parts: Sequence[Sequence[int]], most: int, rng: np.random.Generator
+    batch: Batch,
+    parts: Sequence[Sequence[int]],
+    same: float,
+    most: int,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
     """Yield pairs of records that have exchanged a part or their labels, ``most`` of each."""
     pairs = list(combinations(range(len(batch.records)), 2))
     exchanges = []
     for i, j in pairs:
-        other = batch.records[i] != batch.records[j]
+        other = (batch.records[i] - batch.records[j]).abs() > same
         there = [k for k, part in enumerate(parts) if bool(other[list(part)].any())]
         # Records that differ there only would be the same two again.
         if len(there) > 1 or batch.labels[i] != batch.labels[j]:
