@@ -86,7 +86,7 @@ class _Trial:
 _AGREE = 0.8
 """Agreement of zeros from which records are right; over local steps some neurons switch."""
 
-_MASK = 0.97
+_MASK = 0.9
 """Agreement of zeros of one step from which a record may be certified."""
 
 _COARSE = 1e-5

@@ -183,11 +183,14 @@ class _Seek:
         return 1.0 - float((c @ other).abs()) < 0.5 * self._close(c) ** 2
 
     def _fitted(self, c: Tensor) -> Tensor:
-        for _ in range(2):
+        fitted_to = 0
+        # A direction from few rows is refined by the rows that it is 0 in, until these are all.
+        for _ in range(8):
             spread = self.spread(c[None])[0]
             off = (c @ self.rows.T).abs() < SURE * spread
-            if int(off.sum()) < self.rank - 1:
+            if int(off.sum()) < self.rank - 1 or int(off.sum()) == fitted_to:
                 return c
+            fitted_to = int(off.sum())
             rows = self.rows[off] / self.noise[off, None].clamp(min=1e-13)
             again = torch.linalg.svd(rows, full_matrices=True)[2][-1]
             c = again if float(again @ c) >= 0 else -again
