@@ -15,14 +15,15 @@ from leakpro_core.tabular.exhibits import keep, page, shown
 _STYLE = """.panes { display: flex; flex-wrap: wrap; gap: 1rem; margin: .5rem 0; cursor: pointer; }
 .pictures { flex-wrap: nowrap; }
 figure { margin: 0; max-width: 100%; }
-.pictures figure { flex: 0 1 auto; }
+.pictures figure { flex: 0 1 auto; min-width: 0; }
 figcaption { color: #4d5866; font-size: .9375rem; }
 .pane { overflow: hidden; padding: .25rem; border: 1px solid #d5dbe2; }
 .pane img { display: block; width: 12rem; max-width: 100%; image-rendering: pixelated; }
 .pane pre { margin: 0; max-width: 40rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .pane img, .pane pre { filter: blur(2rem); }
 .panes:hover img, .panes:focus img, .panes:hover pre, .panes:focus pre { filter: none; }
-@media (max-width: 40rem) { .pictures { gap: .5rem; } }
+@media (max-width: 40rem) { .pictures { gap: .5rem; }
+  .pictures figure { flex: 0 1 12.5rem; } .pictures figcaption { font-size: .8125rem; } }
 @media print { .pane img, .pane pre { display: none; }
   .pane::before { content: "never printed"; } }
 """

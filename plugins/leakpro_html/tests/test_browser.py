@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sample
 import tables
+import updates
 from leakpro_html.render import render
 
 from leakpro_core.report import RiskReport
@@ -57,7 +58,10 @@ def _browse(url: str, folder: Path, *arguments: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("make", [sample.leak, sample.hostile, tables.table, tables.hostile])
+@pytest.mark.parametrize(
+    "make",
+    [sample.leak, sample.hostile, tables.table, tables.hostile, updates.leak, updates.hostile],
+)
 def test_a_small_phone_shows_the_page_whole_and_asks_nobody(
     make: Callable[[], RiskReport], tmp_path: Path
 ) -> None:
