@@ -80,11 +80,16 @@ class _Trial:
     @property
     def settled(self) -> bool:
         """Whether there is nothing more to look for."""
-        return self.agreement >= _AGREE or (self.match is not None and self.match.within)
+        if self.match is None:
+            return self.agreement >= _AGREE
+        return self.match.within or self.agreement >= _SETTLED
 
 
 _AGREE = 0.8
 """Agreement of zeros from which records are right; over local steps some neurons switch."""
+
+_SETTLED = 0.97
+"""Agreement of zeros from which nothing more is looked for though the update is not matched."""
 
 _MASK = 0.9
 """Agreement of zeros of one step from which a record may be certified."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from leakpro_fl.low_rank import SURE, Span
 
-_PATIENCE = 4
+_PATIENCE = 16
 """How many times as many starts as the last improvement took are tried for another."""
 
 
