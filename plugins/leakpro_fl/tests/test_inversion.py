@@ -95,7 +95,7 @@ def test_images_are_found_from_a_gradient():
     answer = attack(challenge, InversionOptions(iterations=300), run())
     assert (error(answer.records, x) < 0.03 * blind(x)).all()
     assert answer.residual < 0.05
-    assert [0, 1] == answer.labels.tolist()
+    assert answer.labels.tolist() == [0, 1]
     assert [pytest.approx(-np.log(answer.residual))] * 2 == answer.claims.tolist()
     assert not answer.certified.any()
     assert x.shape == answer.records.shape
@@ -103,20 +103,18 @@ def test_images_are_found_from_a_gradient():
 
 
 def test_rows_are_found_from_a_gradient():
-    challenge, x = challenge_of(evolve(GRADIENT, mean=None, std=None), images=False)
+    challenge, _ = challenge_of(evolve(GRADIENT, mean=None, std=None), images=False)
     answer = attack(challenge, InversionOptions(iterations=400), run())
     assert (error(answer.records, x) < 0.01).all()
 
 
 @pytest.mark.parametrize("kind", ["delta", "weights"])
 def test_images_are_found_after_local_training(kind):
-    how = evolve(
-        GRADIENT, kind=kind, optimiser="sgd", lr=0.1, momentum=0.9, epochs=2, mode="train"
-    )
+    how = evolve(GRADIENT, kind=kind, optimiser="sgd", lr=0.1, momentum=0.9, epochs=2, mode="train")
     challenge, x = challenge_of(how)
     answer = attack(challenge, InversionOptions(iterations=300), run())
     assert (error(answer.records, x) < 0.1 * blind(x)).all()
-    assert () == answer.notes
+    assert answer.notes == ()
 
 
 def test_an_order_of_records_that_is_not_known_is_said():
@@ -139,7 +137,7 @@ def test_a_learning_rate_that_is_not_known_is_said():
 def test_labels_that_are_not_known_are_those_that_the_update_tells():
     challenge, x = challenge_of(labels=False)
     answer = attack(challenge, InversionOptions(iterations=300), run())
-    assert [0, 1] == sorted(answer.labels.tolist())
+    assert sorted(answer.labels.tolist()) == [0, 1]
     assert (error(answer.records, x) < 0.1 * blind(x)).all()
 
 
@@ -147,7 +145,7 @@ def test_labels_that_the_update_does_not_tell_are_sought_with_the_records():
     challenge, x = challenge_of(labels=False)
     without = {name: v for name, v in challenge.update.items() if not name.startswith("5.")}
     answer = attack(evolve(challenge, update=without), InversionOptions(iterations=400), run())
-    assert (2,) == answer.labels.shape
+    assert answer.labels.shape == (2,)
     assert error(answer.records, x).mean() < blind(x).mean()
 
 
@@ -203,7 +201,7 @@ def test_of_all_starts_the_least_residual_is_kept():
         patch.setattr(descent, "descend", watched)
         best = search(problem, starts, 100)
     assert min(each.residual for each in seen_) == best.residual
-    assert "l-bfgs" == best.method.optimiser
+    assert best.method.optimiser == "l-bfgs"
 
 
 def test_an_attempt_never_ends_worse_than_it_began():
@@ -219,13 +217,13 @@ def test_an_attempt_never_ends_worse_than_it_began():
     begun = Attempt(method=method, objective=ours, parts=parts, residual=0.0)
     problem = Problem(prior=prior, labels=torch.tensor([0, 1]))
     ended = descend(problem, begun, 5, 0.2)
-    assert (0.0, 5) == (ended.residual, ended.spent)
+    assert (ended.residual, ended.spent) == (0.0, 5)
 
 
 def test_images_are_sums_of_coarse_and_fine_pictures():
     challenge, _ = challenge_of()
     prior = prior_of(challenge)
-    assert ((2, 2), (4, 4), (8, 8)) == prior.levels
+    assert prior.levels == ((2, 2), (4, 4), (8, 8))
     parts = prior.start(3, torch.Generator().manual_seed(0), 1.0)
     enlarged = [
         nn.functional.interpolate(p, size=SIDE, mode="bilinear", align_corners=False) for p in parts
@@ -234,13 +232,13 @@ def test_images_are_sums_of_coarse_and_fine_pictures():
 
 
 def test_bounds_and_scale_come_from_auxiliary_records():
-    challenge, x = challenge_of(evolve(GRADIENT, mean=None, std=None), images=False)
+    challenge, _ = challenge_of(evolve(GRADIENT, mean=None, std=None), images=False)
     records = np.array([[0, 1, 2, 3, 4, 7], [2, 1, 2, 3, 8, 7]], dtype=np.float32)
     known = evolve(challenge, auxiliary=Auxiliary(records=records, labels=np.zeros(2, np.int64)))
     prior = prior_of(known)
     assert records.min(axis=0).tolist() == prior.low[0].tolist()
     assert records.max(axis=0).tolist() == prior.high[0].tolist()
-    assert [1, 1, 2, 3, 6, 7] == prior.centre[0].tolist()
+    assert prior.centre[0].tolist() == [1, 1, 2, 3, 6, 7]
     answer = attack(known, InversionOptions(iterations=40), run())
     assert (answer.records >= records.min(axis=0)).all()
     assert (answer.records <= records.max(axis=0)).all()

@@ -188,7 +188,7 @@ def test_the_derivative_of_a_visible_mask_is_that_of_a_ramp():
     with VisibleMasks():
         (mask,) = torch.autograd.grad(torch.relu(z).sum(), z, create_graph=True)
     (slope,) = torch.autograd.grad(mask.sum(), z)
-    assert [0.0, 0.0, 1.0, 1.0] == mask.tolist()
+    assert mask.tolist() == [0.0, 0.0, 1.0, 1.0]
     # Of height 1 over a width of twice the mean size.
     assert [0.0, pytest.approx(1 / 3), pytest.approx(1 / 3), 0.0] == slope.tolist()
 
@@ -200,7 +200,7 @@ def test_buffers_tell_the_statistics_of_batches(momentum, epochs):
     challenge, x, _ = challenge_of(disclosed, seeded(Net, seed=1, norm=True, momentum=momentum))
     told = batch_norm.told(challenge.model, *buffers(challenge), epochs)
     assert epochs == batch_norm.steps_told(*buffers(challenge))
-    assert ("1",) == told.layers
+    assert told.layers == ("1",)
     assert pytest.approx(1.0) == sum(told.weights)
     if epochs == 1:
         entered = challenge.model[0](x).detach().double()
@@ -214,7 +214,7 @@ def test_buffers_that_did_not_move_tell_of_evaluation_mode():
         Disclosed(kind="delta", **(SGD | {"mode": "eval"})), seeded(Net, seed=1, norm=True)
     )[0]
     none = challenge_of(Disclosed(kind="delta", **SGD))[0]
-    assert [True, False, None] == [batch_norm.trains(*buffers(c)) for c in (moved, still, none)]
+    assert [batch_norm.trains(*buffers(c)) for c in (moved, still, none)] == [True, False, None]
 
 
 def test_statistics_that_were_sent_are_matched():
@@ -223,7 +223,7 @@ def test_statistics_that_were_sent_are_matched():
     statistics = update_of(challenge, seen(challenge), 4, train=True)[2]
     kept = ("1.running_mean", "1.running_var", "1.num_batches_tracked")
     without = challenge_of(Disclosed(kind="weights", **SGD), net, drop=kept)[0]
-    assert [2, 0] == [statistics, update_of(without, seen(without), 4, train=True)[2]]
+    assert [statistics, update_of(without, seen(without), 4, train=True)[2]] == [2, 0]
     # Shifted records have the same gradients behind batch norm, but not its statistics.
     shifted = objective(challenge, train=True).residual(x + 1.0, y)
     assert shifted > 2 * objective(without, train=True).residual(x + 1.0, y)
