@@ -70,7 +70,7 @@ def test_the_plans_of_the_readme_are_valid_beside_the_files_of_the_examples(
     examples, number, folder
 ):
     plans = re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    assert len(plans) == 2
+    assert len(plans) == 3
     readme = examples / folder / "readme.toml"
     readme.write_text(plans[number])
     check(readme)
