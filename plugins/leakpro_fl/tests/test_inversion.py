@@ -103,7 +103,7 @@ def test_images_are_found_from_a_gradient():
 
 
 def test_rows_are_found_from_a_gradient():
-    challenge, _ = challenge_of(evolve(GRADIENT, mean=None, std=None), images=False)
+    challenge, x = challenge_of(evolve(GRADIENT, mean=None, std=None), images=False)
     answer = attack(challenge, InversionOptions(iterations=400), run())
     assert (error(answer.records, x) < 0.01).all()
 
