@@ -84,10 +84,13 @@ class Problem:
         value, slopes = attempt.objective.loss(attempt.method.loss, made)
         prior = attempt.method.variation * self.prior.variation(x)
         prior = prior + _BOUNDS * self.prior.outside(x)
+        # What does not depend on the guesses, as a prior without bounds, has no derivative.
+        pairs = zip([*made, prior], [*slopes, torch.ones_like(prior)], strict=True)
+        moving = [(what, slope) for what, slope in pairs if what.requires_grad]
         found = torch.autograd.grad(
-            [*made, prior],
+            [what for what, _ in moving],
             free,
-            [*slopes, torch.ones_like(prior)],
+            [slope for _, slope in moving],
             materialize_grads=True,
             allow_unused=True,
         )
