@@ -26,9 +26,10 @@ from leakpro_fl.seen import Seen, seen
 
 @frozen(kw_only=True)
 class OneHotOptions:
-    """``[attack.options]`` of "one-hot".
+    """Options of attack "one-hot".
 
-    restarts: starts of the optimisation; iterations: of each, by Adam with ``learning_rate``.
+    restarts: starts of the optimisation; iterations: of each, by Adam;
+    learning_rate: of Adam.
     """
 
     restarts: int = field(default=6, validator=validators.ge(1))
