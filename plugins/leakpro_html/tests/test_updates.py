@@ -201,6 +201,8 @@ def test_how_reconstructions_look_is_told_readably_and_decides_nothing() -> None
     assert "RMSE 0 to 0.000001 less than 0.000001, n = 40 none" in text
     assert "differs from the one that was sent by less than 0.000001 of its length" in text
     assert "sent by 0.0669 to 0.0755 of its length (0.0712), on average over 40" in text
+    # A distance is not below nothing, though an interval about its mean may be.
+    assert "sent by 0 to 0.124 of its length (0.0512), on average over 40" in text
     assert "sent by 0.213 of its length, in one batch." in words_of(updates.unjudged)
     assert re.findall(r"\d[eE][-\u2212+]\d", text) == []
 
