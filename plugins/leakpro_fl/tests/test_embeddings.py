@@ -42,7 +42,7 @@ def batch(n: int = 3, padding: int | None = None, texts=random_texts, seed: int 
 
 
 def run(asked, **options):
-    return attack(asked, EmbeddingsOptions(alternatives=4, **options), SimpleNamespace(seed=0))
+    return attack(asked, EmbeddingsOptions(alternatives=2, **options), SimpleNamespace(seed=0))
 
 
 def pairs(tokens, labels):
@@ -77,11 +77,10 @@ def test_texts_and_their_labels_are_recovered_and_certified(name):
     [
         Disclosed(kind="delta", examples=3, lr=0.1),
         Disclosed(kind="weights", examples=3, lr=1.0),
-        Disclosed(kind="gradient", examples=3, reduction="sum"),
         Disclosed(kind="gradient", examples=3, dtype="float16"),
     ],
 )
-def test_what_is_sent_may_be_a_change_weights_a_sum_or_halves(disclosed):
+def test_what_is_sent_may_be_a_change_or_weights_or_halves(disclosed):
     tokens, labels = batch()
     answer = run(challenge(model(), tokens, labels, disclosed))
     assert pairs(tokens, labels) == pairs(answer.records, answer.labels)

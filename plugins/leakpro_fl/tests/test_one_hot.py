@@ -116,7 +116,9 @@ def gradient_of(b: int, **more: object) -> Disclosed:
     return Disclosed(kind="gradient", examples=b, dtype="float32", mode="eval", **more)
 
 
-@pytest.mark.parametrize("factory", [plain, lambda: plain(nn.Tanh)], ids=["relu", "tanh"])
+@pytest.mark.parametrize(
+    "factory", [plain, lambda: plain(nn.Tanh), Mixed], ids=["relu", "tanh", "normalised, mixed"]
+)
 def test_rows_are_recovered_and_certified(factory):
     x, y = rows(6)
     answer = run(asked(made(factory), x, y, gradient_of(6)))
@@ -151,7 +153,7 @@ def test_halves_do_no_harm():
 def test_where_no_layer_is_given_the_rows_they_are_optimised():
     x, y = rows(2)
     y[:] = [0, 1]
-    options = OneHotOptions(restarts=2, iterations=300)
+    options = OneHotOptions(restarts=2, iterations=120)
     answer = run(asked(made(Embedded), x, y, gradient_of(2)), options)
     found = answer.records[answer.labels.argsort()]
     assert answer.residual < 0.05
@@ -161,6 +163,18 @@ def test_where_no_layer_is_given_the_rows_they_are_optimised():
     np.testing.assert_allclose(found[:, :NUMBERS], x[:, :NUMBERS], atol=0.1)
     assert not answer.certified.any()
     assert ((answer.claims >= 0) & (answer.claims <= 1)).all()
+
+
+def test_batch_norm_in_training_mode_is_optimised_through_and_not_certified():
+    x, y = rows(3)
+    module = made(
+        lambda: nn.Sequential(nn.Linear(COLUMNS, 20), nn.BatchNorm1d(20), nn.Linear(20, 2))
+    )
+    disclosed = Disclosed(kind="gradient", examples=3, mode="train")
+    answer = run(asked(module, x, y, disclosed), OneHotOptions(restarts=2, iterations=5))
+    assert answer.records.shape == x.shape
+    assert np.isfinite(answer.residual)
+    assert not answer.certified.any()
 
 
 def test_records_without_groups_are_refused():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 from leakpro_torch.modules import threads
 from torch import Tensor, nn
 
@@ -62,46 +62,6 @@ _SHARES = (0.5, 0.85, 1.0, 1.0)
 """Of all categories, the surest, that are fixed by then."""
 
 
-def attack(challenge: InversionChallenge, options: OneHotOptions, run: Run) -> InversionAnswer:
-    """Return rows that are one category in every group, and their labels.
-
-    Claims are the larger the more starts agree on a row, and above 1 for rows from a span whose
-    gradient is that of the update. Certified is what reproduces the update up to rounding while no
-    other rows that are tried do: another category in any group, a number moved by ``SHIFT``, parts
-    or labels exchanged with another row. Only where the update is one step.
-    ``NotApplicable`` where records have no groups, or the number of records cannot be told.
-    """
-    if not challenge.groups or len(challenge.shape) != 1:
-        raise NotApplicable(
-            "attack 'one-hot'",
-            found=f"records of shape {list(challenge.shape)}, {len(challenge.groups)} groups",
-            expected="rows with groups of one-hot columns",
-        )
-    with threads(1):
-        observed = seen(challenge)
-        model = _model(challenge, observed)
-        layers = _layers(challenge, model, run.seed)
-        batch = _spanned(challenge, model, layers, run.seed)
-        tolerance = TOLERANCE.get(challenge.disclosed.dtype or "", 1e-4)
-        # The gradient of several steps is that of no batch; the span is that of the rows all along.
-        good = _GOOD if observed.single else _GOOD_OF_STEPS
-        if batch is not None and batch.residual < good:
-            return _from_span(challenge, observed, model, batch, tolerance, run.seed)
-        answer = _optimised(challenge, observed, model, layers, options, run.seed)
-        if batch is not None and batch.residual <= answer.residual:
-            return _from_span(challenge, observed, model, batch, tolerance, run.seed)
-    return answer
-
-
-_GOOD = 0.03
-"""Residual of rows from a span below which nothing is optimised."""
-
-_GOOD_OF_STEPS = 0.5
-
-_REACHED = 1e-6
-"""Squared residual of a start from which categories are taken to be right."""
-
-
 @frozen(kw_only=True)
 class _Model:
     """The model and the names that its gradient is compared by. See ``mixtures.Model``."""
@@ -122,8 +82,64 @@ class _Model:
         return gradient(self.module, self.state, x, y, self.names)
 
 
-def _model(challenge: InversionChallenge, observed: Seen) -> _Model:
-    module = own(challenge.model, train=challenge.disclosed.mode == "train")
+def attack(challenge: InversionChallenge, options: OneHotOptions, run: Run) -> InversionAnswer:
+    """Return rows that are one category in every group, and their labels.
+
+    Claims are the larger the more starts agree on a row, and above 1 for rows from a span whose
+    gradient is that of the update. Certified is what reproduces the update up to rounding while no
+    other rows that are tried do: another category in any group, a number moved by ``SHIFT``, parts
+    or labels exchanged with another row. Only where the update is one step.
+    ``NotApplicable`` where records have no groups, or the number of records cannot be told.
+    """
+    if not challenge.groups or len(challenge.shape) != 1:
+        raise NotApplicable(
+            "attack 'one-hot'",
+            found=f"records of shape {list(challenge.shape)}, {len(challenge.groups)} groups",
+            expected="rows with groups of one-hot columns",
+        )
+    with threads(1):
+        observed = seen(challenge)
+        model = _model(challenge, observed, train=False)
+        layers = _layers(challenge, model, run.seed)
+        batch = _spanned(challenge, model, layers, run.seed)
+        if challenge.disclosed.mode != "eval" and _normalised(model.module):
+            model = _model(challenge, observed, train=True)
+            batch = None if batch is None else _better(model, batch)
+        # The gradient of several steps is that of no batch; the span is that of the rows all along.
+        good = _GOOD if observed.single else _GOOD_OF_STEPS
+        if batch is not None and batch.residual < good:
+            return _from_span(challenge, observed, model, batch, run.seed)
+        answer = _optimised(challenge, observed, model, layers, options, run.seed)
+        if batch is not None and batch.residual <= answer.residual:
+            return _from_span(challenge, observed, model, batch, run.seed)
+    return answer
+
+
+def _normalised(module: nn.Module) -> bool:
+    """Whether a row's gradient depends on the other rows in training mode."""
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
+def _better(model: _Model, batch: Batch) -> Batch:
+    """Return the batch with its residual in training mode, if that is the smaller."""
+    found = residual(model.gradient(batch.records, batch.labels), model.update, model.scaled)
+    return evolve(batch, residual=min(found, batch.residual))
+
+
+_GOOD = 0.03
+"""Residual of rows from a span below which nothing is optimised."""
+
+_GOOD_OF_STEPS = 0.5
+
+_REACHED = 1e-6
+"""Squared residual of a start from which categories are taken to be right."""
+
+
+def _model(challenge: InversionChallenge, observed: Seen, *, train: bool) -> _Model:
+    module = own(challenge.model, train=train)
+    for part in module.modules():
+        if isinstance(part, nn.modules.dropout._DropoutNd):
+            part.eval()  # what it drew is not known
     there = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
     names = tuple(n for n, _ in module.named_parameters() if n in observed.gradient)
     return _Model(
@@ -180,11 +196,13 @@ def _from_span(
     observed: Seen,
     model: _Model,
     batch: Batch,
-    tolerance: float,
     seed: int,
 ) -> InversionAnswer:
+    tolerance = TOLERANCE.get(challenge.disclosed.dtype or "", 1e-4)
     sure = np.zeros(len(batch.records), dtype=np.bool_)
-    if observed.single and batch.residual < tolerance:
+    # With batch norm, rows cannot be changed one by one.
+    alone = not (model.module.training and _normalised(model.module))
+    if observed.single and alone and batch.residual < tolerance:
         grouped = {column for group in challenge.groups for column in group}
         numbers = [column for column in range(challenge.shape[0]) if column not in grouped]
         effects = least_effects(
