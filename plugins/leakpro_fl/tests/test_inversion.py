@@ -202,6 +202,22 @@ def test_of_all_starts_the_least_residual_is_kept():
     assert min(each.residual for each in seen_) == best.residual
 
 
+@pytest.mark.parametrize(("surrogate", "kept"), [(0.79, True), (0.81, False)])
+def test_masks_that_can_be_seen_are_kept_where_the_residual_is_a_fifth_lower(surrogate, kept):
+    ours = Objective(update=lambda x, y, graph: [x], sent=torch.zeros(128), weights=torch.ones(128))
+    problem = Problem(prior=prior_of(challenge_of()[0]), labels=torch.tensor([0, 1]))
+    starts = [
+        Attempt(
+            method=Method(loss="distance", optimiser="signed", variation=0.0, visible=visible),
+            objective=ours,
+            parts=(),
+            residual=residual,
+        )
+        for visible, residual in ((False, 1.0), (True, surrogate))
+    ]
+    assert search(problem, starts, 0).method.visible == kept
+
+
 def test_an_attempt_never_ends_worse_than_it_began():
     challenge, _ = challenge_of()
     prior = prior_of(challenge)
