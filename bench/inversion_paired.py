@@ -23,6 +23,7 @@ import json
 import multiprocessing
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.pool import Pool
@@ -333,7 +334,7 @@ def main() -> None:
     four = IMAGES + np.argsort(y[IMAGES : IMAGES + 4], kind="stable")
     with multiprocessing.get_context("fork").Pool(given.workers) as pool:
         locals_ = [(name, x[four], y[four], several) for name in FEDERATED]
-        fed = pool.map_async(federated, locals_, chunksize=1)
+        fed = [pool.apply_async(federated, (job,)) for job in locals_]
         own = importlib.util.find_spec("breaching") is not None
         rows = gathered(pool, paired, jobs("published", SEEDS[:1], VARIATIONS), ends)
         means = {v: np.mean([r["psnr"] for r in rows if r["variation"] == v]) for v in VARIATIONS}
@@ -343,7 +344,9 @@ def main() -> None:
         rows += gathered(pool, paired, rest, ends)
         figures: dict[str, object] = {"machine": given.device, "iterations": ITERATIONS // several}
         figures["paired"] = summary(rows, best)
-        figures["federated"] = fed.get(max(1.0, ends - time.monotonic()))
+        for each in fed:
+            each.wait(max(0.0, min(ends - time.monotonic(), threading.TIMEOUT_MAX)))
+        figures["federated"] = [each.get() for each in fed if each.ready()]
         pool.terminate()
     if given.out is None:
         print(evidence.write("inversion_paired", figures, CODE))
