@@ -78,7 +78,10 @@ class Describing(Protocol):
     def fidelity(
         self, records: NDArray[np.generic], guesses: NDArray[np.generic]
     ) -> Mapping[str, NDArray[np.float64]]:
-        """Return measures by name and unit ("PSNR (dB)"), ``[n]``, of ``n`` pairs."""
+        """Return measures by name and unit, ``[n]``, of ``n`` pairs.
+
+        Such as "PSNR (dB)"; what is from 0 to 1 has the unit "(share)".
+        """
         ...
 
     def shown(self, record: NDArray[np.generic]) -> bytes | str:

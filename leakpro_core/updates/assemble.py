@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from attrs import evolve
 
 from leakpro_core import judge
 from leakpro_core.boundaries import LIMITS, unapproved, untried
@@ -27,7 +28,7 @@ from leakpro_core.tabular.weigh import Verdicts, judged
 from leakpro_core.updates import exhibits
 from leakpro_core.updates.checks import MEMBERSHIPS, why_unjudged
 from leakpro_core.updates.play import INVERSION, MEMBERSHIP, UpdatePlayed
-from leakpro_core.updates.results import Beheld, result
+from leakpro_core.updates.results import Beheld, result, true_of
 from leakpro_core.updates.stage import UpdateStage
 from leakpro_core.updates.unsaid import unsaid, without_membership
 
@@ -50,6 +51,7 @@ def assemble(
 ) -> RiskReport:
     """Judge the evidence, write it, and return the report."""
     found, chosen = judged(played, plan.policy, spawn(plan.seed, "updates"))
+    found = _by_batch(found, played)
     hashes, shown = _written(plan, played, chosen, beheld, store)
     findings = tuple(
         finding
@@ -91,9 +93,20 @@ def assemble(
             *without_membership(stage, played),
             *unsaid(stage, release.notes),
         ),
-        limits=(*LIMITS, *unapproved(plan, plugins), *release.notes),
+        limits=tuple(dict.fromkeys([*LIMITS, *unapproved(plan, plugins), *release.notes])),
         provenance=provenance(plan, plugins, hashes, started, clock),
     )
+
+
+def _by_batch(found: Verdicts, played: Sequence[UpdatePlayed]) -> Verdicts:
+    """Return the verdicts with batches counted of which claims of one facet came true."""
+    true = {
+        (p.adversary.name, p.attack.label): true_of(p.refereed)
+        for p in played
+        if p.refereed is not None
+    }
+    counted = [evolve(j, people=true[j.adversary, j.label]) for j in found.successes]
+    return evolve(found, successes=tuple(counted))
 
 
 def _written(

@@ -123,11 +123,17 @@ def size_control(plan: Plan, stage: UpdateStage) -> Control:
         f"{n:,} {'batch' if n == 1 else 'batches'} of {_sizes(batches)}, each with "
         f"{_range([len(b.decoys) - b.size for b in batches])} decoys"
     )
+    what = (
+        f"of an attack that knows nothing, that of every 100 reconstructions over "
+        f"{plain(100.0 * tolerated)} more are nearest to a record of the client's batch than to "
+        "one of a decoy batch"
+    )
     if n >= FEWEST and high <= tolerated:
-        said, result = f"{have}, are enough to exclude an attack that knows nothing.", "pass"
+        said, result = f"{have}, are enough to exclude, {what}.", "pass"
     else:
         needed = max(FEWEST, units_needed(luck, tolerated, confidence))
-        said, result = f"{have}: about {needed:,} batches are needed to exclude one.", "warn"
+        many = f"are too few to exclude, even {what}; about {needed:,} batches are enough."
+        said, result = f"{have}, {many}", "warn"
     if not stage.release.updates and n < plan.games.batches:
         said += (
             f" {plan.games.batches:,} were asked for; the clients have too few records for more, "

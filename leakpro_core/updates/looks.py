@@ -15,9 +15,19 @@ from leakpro_core.games.gradient_inversion import Batch, InversionAnswer
 from leakpro_core.protocols import Describing
 from leakpro_core.records import Estimate
 from leakpro_core.report import Fidelity
+from leakpro_core.statistics.paired import score_interval
 from leakpro_core.updates.exhibits import Pair
 from leakpro_core.updates.play import UpdatePlayed, UpdateScene
 from leakpro_core.updates.stage import Item, UpdateStage
+
+Range = tuple[float, float]
+
+ANY: Range = (-np.inf, np.inf)
+NOT_BELOW_0: Range = (0.0, np.inf)
+SHARE: Range = (0.0, 1.0)
+
+_RANGES: Mapping[str, Range] = {"PSNR (dB)": NOT_BELOW_0, "RMSE": NOT_BELOW_0, "SSIM": (-1.0, 1.0)}
+"""Measures whose range is known by their name."""
 
 SHOWN = 20
 """Exhibits of an attack, at most."""
@@ -62,39 +72,53 @@ def looks(scene: UpdateScene, played: UpdatePlayed, confidence: float) -> Looks:
     names = list(dict.fromkeys(name for one in mine for name in one))
     found = []
     for name in names:
-        attack = mean_over_batches([e[name] for e in mine if name in e], confidence)
-        blind_one = mean_over_batches([e[name] for e in theirs if name in e], confidence)
+        attack, blind_one = (
+            mean_over_batches([e[name] for e in each if name in e], confidence, range_of(name))
+            for each in (mine, theirs)
+        )
         if attack is not None:
             found.append(Fidelity(name=name, attack=attack, blind=blind_one))
     return Looks(fidelity=tuple(found), pairs=tuple(pairs))
 
 
-def mean_over_batches(values: Sequence[Floats], confidence: float) -> Estimate | None:
-    """Return the mean over batches of each batch's mean, with a t interval; None of nothing.
+def range_of(name: str) -> Range:
+    """Return the values that a measure can have, by its name and unit."""
+    return SHARE if name.endswith("(share)") else _RANGES.get(name, ANY)
 
+
+def mean_over_batches(
+    values: Sequence[Floats], confidence: float, within: Range = ANY
+) -> Estimate | None:
+    """Return the mean over batches of each batch's mean, with its interval; None of nothing.
+
+    within: the least and the largest value that there can be. Where both are finite, Wilson's
+    interval with batches as the trials: values of a bounded range spread at most as coins of the
+    same mean do, and it neither leaves the range nor has no width where all batches are alike.
+    Else the t interval; a limit beyond what the mean can be is that, which costs no coverage.
     One batch has no interval: both ends are its value, and the method says so.
     """
     means = [float(v[np.isfinite(v)].mean()) for v in values if np.isfinite(v).any()]
     if not means:
         return None
     n, value = len(means), float(np.mean(means))
-    if n == 1:
-        return Estimate(
-            value=value,
-            low=value,
-            high=value,
-            confidence=confidence,
-            n=1,
-            method="one batch, no interval",
-        )
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2.0)) * float(np.std(means, ddof=1)) / n**0.5
+    low, high, method = value, value, "one batch, no interval"
+    least, most = within
+    if n > 1 and np.isfinite(within).all():
+        found = score_interval(min(1.0, (value - least) / (most - least)), n, confidence)
+        low, high = (least + (most - least) * end for end in (found.low, found.high))
+        method = "mean over batches, score interval of a bounded value"
+    elif n > 1:
+        quantile = float(stdtrit(n - 1, 0.5 + confidence / 2.0))
+        half = quantile * float(np.std(means, ddof=1)) / n**0.5
+        low, high = max(least, value - half), min(most, value + half)
+        method = "mean over batches, t interval"
     return Estimate(
         value=value,
-        low=value - half,
-        high=value + half,
+        low=min(value, low),
+        high=max(value, high),
         confidence=confidence,
         n=n,
-        method="mean over batches, t interval",
+        method=method,
     )
 
 

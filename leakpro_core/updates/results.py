@@ -16,7 +16,7 @@ from leakpro_core.report import AttackResult
 from leakpro_core.tabular.results import result as judged_result
 from leakpro_core.tabular.weigh import Verdicts
 from leakpro_core.updates.certified import Checked
-from leakpro_core.updates.looks import Looks, mean_over_batches
+from leakpro_core.updates.looks import NOT_BELOW_0, Looks, mean_over_batches
 from leakpro_core.updates.play import UpdatePlayed
 from leakpro_core.updates.stage import UpdateStage
 
@@ -50,9 +50,8 @@ def result(
     if beheld is None:
         return base
     refused = sum(answer is None for answer in p.answers)
-    notes = list(base.notes)
-    if p.refereed is None:
-        notes += dict.fromkeys(note for a in p.answers if a is not None for note in a.notes)
+    # The referee repeats those of the batches that it judged.
+    notes = [*base.notes, *(note for a in p.answers if a is not None for note in a.notes)]
     if refused:
         notes.append(f"It gave no answer for {refused:,} of {len(p.answers):,} batches.")
     checked = beheld.checked
@@ -63,7 +62,7 @@ def result(
         )
     return evolve(
         base,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
         exhibits=shown.get(name, ""),
         fidelity=beheld.looks.fidelity,
         residual=beheld.residual,
@@ -76,7 +75,23 @@ def result(
 def residual_of(answers: Sequence[InversionAnswer | None], confidence: float) -> Estimate | None:
     """Return the mean residual over batches that an attack told; None where it told none."""
     told = [np.array([a.residual]) for a in answers if a is not None and a.records is not None]
-    return mean_over_batches(told, confidence)
+    return mean_over_batches(told, confidence, NOT_BELOW_0)
+
+
+def true_of(refereed: Refereed) -> int:
+    """Return of about how many clients' batches a claim of the attack's first facet came true.
+
+    Of one facet, that of all claims together: a batch of which a label is right is none of which
+    a record is identified. Where records tie, by the chance of the batch's best claim.
+    """
+    e = refereed.evidence
+    mine = e.exposed & ~np.isnan(e.claim)
+    if e.facet is not None:
+        mine &= e.facet == 0
+    best: dict[int, float] = {}
+    for batch, hit in zip(e.cluster[mine].tolist(), e.hit[mine].tolist(), strict=True):
+        best[batch] = max(best.get(batch, 0.0), hit)
+    return round(sum(best.values()))
 
 
 def counted(stage: UpdateStage, refereed: Refereed) -> Counted | None:

@@ -112,6 +112,10 @@ def boasts(challenge, options, run):
     return evolve(answer, certified=np.ones(len(answer.claims), np.bool_))
 
 
+def notes(challenge, options, run):
+    return evolve(updates.guess(challenge, options, run), notes=("A note.", "Another.", "A note."))
+
+
 def labels_only(challenge, options, run):
     bias = challenge.update["bias"]
     said = updates.exact(challenge, options, run).labels
@@ -127,7 +131,7 @@ def random(challenge, options, run):
 
 
 INVERSION = (
-    *("sulks", "other_type", "other_shape", "infinite", "boasts", "labels_only"),
+    *("sulks", "other_type", "other_shape", "infinite", "boasts", "labels_only", "notes"),
     *("refuses", "refuses_some", "refuses_the_ignorant", "exact", "guess"),
 )
 MEMBERSHIP = ("aligned", "constant", "random")

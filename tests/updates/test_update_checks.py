@@ -39,6 +39,8 @@ def test_too_few_batches_warn(tmp_path, batches, others, result):
     control = size_control(chosen, stage)
     assert control.result == result
     assert "0.99% of the time" in control.sensitivity
+    assert "over 10 more are nearest to a record of the client's batch than to" in control.statement
+    assert ("batches are enough" in control.statement) == (result == "warn")
 
 
 def test_arms_that_are_drawn_alike_are_found_alike(tmp_path):

@@ -314,24 +314,24 @@ def test_rows_are_compared_by_column_a_group_by_its_largest():
     there = np.array([[0.5, 1, 0, 0, 7.0], [0.5, 0, 1, 0, 7.0]])
     here = np.array([[0.54, 0.6, 0.5, 0, 7.0], [0.56, 0.6, 0.5, 0, 7.0]])
     found = describe.fidelity(there, here, form)
-    np.testing.assert_allclose([1.0, 1 / 3], found["columns right"])
-    assert found["whole row right"].tolist() == [1.0, 0.0]
+    np.testing.assert_allclose([1.0, 1 / 3], found["columns right (share)"])
+    assert found["whole row right (share)"].tolist() == [1.0, 0.0]
 
 
 def test_without_a_deviation_that_of_the_records_is_taken():
     there = np.array([[0.0, 3.0], [100.0, 3.0], [200.0, 3.0]])
     found = describe.fidelity(there, there + np.array([4.0, 0.04]), Form())
-    assert found["columns right"].tolist() == [1.0] * 3
+    assert found["columns right (share)"].tolist() == [1.0] * 3
     found = describe.fidelity(there, there + np.array([5.0, 0.06]), Form())
-    assert found["columns right"].tolist() == [0.0] * 3
+    assert found["columns right (share)"].tolist() == [0.0] * 3
 
 
 def test_texts_are_compared_by_token():
     embeds = nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.Linear(12, 5))
     made = client(embeds)
     found = made.fidelity(np.array([[1, 2, 3], [1, 2, 3]]), np.array([[1, 2, 4], [1, 2, 3]]))
-    np.testing.assert_allclose([2 / 3, 1.0], found["tokens right"])
-    assert found["whole text right"].tolist() == [0.0, 1.0]
+    np.testing.assert_allclose([2 / 3, 1.0], found["tokens right (share)"])
+    assert found["whole text right (share)"].tolist() == [0.0, 1.0]
     assert made.shown(np.array([1, 2, 3])) == "1, 2, 3"
 
 
@@ -339,7 +339,7 @@ def test_guesses_without_numbers_are_described_all_the_same():
     nothing = np.full((2, 3, 8, 8), np.nan, np.float32)
     assert np.isnan(describe.fidelity(images(2, side=8), nothing, Form())["PSNR (dB)"]).all()
     assert describe.shown(nothing[0], Form()).startswith(b"\x89PNG")
-    assert describe.fidelity(X[:1], np.full((1, 6), np.nan), Form())["columns right"].tolist() == [
+    assert describe.fidelity(X[:1], np.full((1, 6), np.nan), Form())["columns right (share)"].tolist() == [
         0.0
     ]
 
@@ -359,6 +359,10 @@ def test_rows_are_shown_as_text_a_group_by_its_category():
     form = Form(groups=((1, 2, 3),))
     assert describe.shown(np.array([0.5, 0, 1, 0, 7.0]), form) == "0.5, columns 1-3: 1, 7"
     assert describe.shown(np.arange(100.0), Form()).endswith("63, and 36 more")
+    rounding = np.array([-6.038e-19, -0.0, -1e-9, 0.5])
+    assert describe.shown(rounding, Form()) == "0, 0, 0, 0.5"
+    assert describe.shown(rounding[:3], Form(std=(1.0, 1.0, 1.0))) == "0, 0, 0"
+    assert describe.shown(np.array([2e-9, -1e-9, np.nan]), Form()) == "2e-09, -1e-09, nan"
     assert describe.shown(np.array([[1.0, 2.0], [3.0, 4.0]]), Form()) == "1, 2, 3, 4"
     gap = describe.fidelity(np.zeros((1, 2, 2)), np.ones((1, 2, 2)) * 2, Form())
     assert {name: values.tolist() for name, values in gap.items()} == {"RMSE": [2.0]}

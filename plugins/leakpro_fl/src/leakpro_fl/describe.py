@@ -18,6 +18,10 @@ TOLERANCE = 0.05
 _SHOWN = 64
 """Values of a record that are written out."""
 
+_NOTHING = 1e-6
+"""What is smaller than so much of a record's largest value is shown as 0: single precision, in
+which updates are sent, tells it from 0 no more."""
+
 
 @frozen(kw_only=True)
 class Form:
@@ -43,7 +47,8 @@ def fidelity(records: AnyArray, guesses: AnyArray, form: Form) -> Mapping[str, F
     """
     if form.text:
         right = (records == guesses).reshape(len(records), -1)
-        return {"tokens right": right.mean(1), "whole text right": right.all(1).astype(np.float64)}
+        right, whole = right.mean(1), right.all(1).astype(np.float64)
+        return {"tokens right (share)": right, "whole text right (share)": whole}
     if is_image(records.shape[1:]):
         of_bytes = records.dtype.kind in "iu"  # of guesses too, which may hold fractions
         both = (pixels(values, form, of_bytes=of_bytes) for values in (records, guesses))
@@ -107,9 +112,19 @@ def shown(record: AnyArray, form: Form) -> bytes | str:
             group[0]: f"columns {group[0]}-{group[-1]}: {int(np.argmax(record[list(group)]))}"
             for group in form.groups
         }
-        plain = {c: f"{float(v):.4g}" for c, v in enumerate(record) if c not in grouped}
+        written = _written(record, form)
+        plain = {c: text for c, text in enumerate(written) if c not in grouped}
         return _listed([text for _, text in sorted((said | plain).items())])
-    return _listed([f"{float(value):.4g}" for value in record.reshape(-1)])
+    return _listed(_written(record.reshape(-1), form))
+
+
+def _written(values: AnyArray, form: Form) -> list[str]:
+    """Return numbers with four digits; what is nothing but rounding as 0."""
+    sizes = np.abs(values[np.isfinite(values)].astype(np.float64))
+    # Of a normalised column 1 is large, whatever the others hold.
+    largest = max(float(sizes.max(initial=0.0)), 1.0 if form.std is not None else 0.0)
+    tiny = _NOTHING * largest
+    return ["0" if abs(v) <= tiny else f"{v:.4g}" for v in map(float, values)]
 
 
 def _of_rows(records: AnyArray, guesses: AnyArray, form: Form) -> dict[str, Floats]:
@@ -125,7 +140,8 @@ def _of_rows(records: AnyArray, guesses: AnyArray, form: Form) -> dict[str, Floa
     unit = np.where(spread > 0, spread, 1.0)
     right += [np.abs(there[:, c] - here[:, c]) <= TOLERANCE * unit[c] + 1e-9 for c in numbers]
     table = np.stack(right, axis=1)
-    return {"columns right": table.mean(1), "whole row right": table.all(1).astype(np.float64)}
+    whole = table.all(1).astype(np.float64)
+    return {"columns right (share)": table.mean(1), "whole row right (share)": whole}
 
 
 def _listed(parts: list[str]) -> str:

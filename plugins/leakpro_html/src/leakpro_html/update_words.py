@@ -15,7 +15,7 @@ BATCHES = Arms(
     for_control="for decoy batches",
     others="decoy batches",
     many="batches",
-    distinct="Batches about which some claim of any kind came true",
+    distinct="Batches about which a claim came true",
     exhibits=(
         "reconstructions, each beside the record that it is matched with where the client's batch "
         "was given, and beside what is guessed without the update"
