@@ -2,6 +2,7 @@
 
 ``stage``     what is played: batches, decoys, rounds
 ``play``      one attack as one adversary
+``kept``      what attacks answered, so that an audit that was killed goes on
 ``certified`` what an attack demonstrates by the update alone
 ``fidelity``  how reconstructions look, which decides nothing
 ``checks``    the validity panel

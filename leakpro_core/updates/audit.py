@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from leakpro_core.controls.vulnerable import vulnerable_tenth
 from leakpro_core.errors import BadValue, NotApplicable
+from leakpro_core.files import Shelf
 from leakpro_core.plan import ChosenAttack, Plan
 from leakpro_core.plugins import PluginSet
 from leakpro_core.protocols import Log
@@ -15,6 +16,7 @@ from leakpro_core.tabular.checks import Checks
 from leakpro_core.updates.assemble import assemble
 from leakpro_core.updates.certified import check
 from leakpro_core.updates.checks import after, before
+from leakpro_core.updates.kept import forget
 from leakpro_core.updates.looks import Looks, looks
 from leakpro_core.updates.play import (
     INVERSION,
@@ -41,7 +43,7 @@ def audit(
 ) -> RiskReport:
     """Return the report on updates of federated clients.
 
-    An audit that was interrupted plays its attacks again.
+    One that was interrupted goes on with the first batch that an attack has not answered.
     """
     staged = settle(plan, release)
     store.expect(fingerprint(release, staged))
@@ -49,7 +51,7 @@ def audit(
     # 2 shadow training: there is none; validity controls that need no attack
     checks = before(plan, staged, spawn(plan.seed, "controls"), log)
     # 3 attack scoring
-    scenes = scenes_of(plan, staged, checks, log)
+    scenes = scenes_of(plan, staged, checks, log, store.answers)
     pairs = [(one, attack) for one in scenes for attack in plan.attacks]
     played, beheld = [], {}
     for number, (one, attack) in enumerate(pairs):
@@ -69,7 +71,7 @@ def audit(
     certificates = {k: b.checked for k, b in beheld.items() if b.checked is not None}
     checks = after(checks, certificates)
     # the judge
-    return assemble(
+    report = assemble(
         plan,
         plugins,
         release,
@@ -81,6 +83,8 @@ def audit(
         started=started,
         clock=clock,
     )
+    forget(store.answers)
+    return report
 
 
 def settle(plan: Plan, release: Release, *, rounds: bool = True) -> UpdateStage:
@@ -127,9 +131,16 @@ def refuse_inapplicable(plan: Plan, attack: ChosenAttack, played: Sequence[Updat
 
 
 def scenes_of(
-    plan: Plan, staged: UpdateStage, checks: Checks | None, log: Log
+    plan: Plan,
+    staged: UpdateStage,
+    checks: Checks | None,
+    log: Log,
+    answers: Shelf | None = None,
 ) -> list[UpdateScene]:
-    """Return the scene of each adversary; before any control, checks is None."""
+    """Return the scene of each adversary; before any control, checks is None.
+
+    answers: where those of attacks are kept.
+    """
     people, tenth = staged.population, None
     if checks is not None and people is not None and staged.rounds:
         tenth = vulnerable_tenth(None, None, people.records, modality=people.modality)
@@ -139,6 +150,7 @@ def scenes_of(
             adversary,
             blind=None if checks is None else checks.blind,
             tenth=tenth,
+            answers=answers,
             seed=spawn(plan.seed, "scene"),
             log=log,
         )

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from leakpro_core.arrays import Bools, Floats, array
 from leakpro_core.errors import CannotWrite, LeakProError, NotApplicable, WrongAnswer
-from leakpro_core.files import cannot_write
+from leakpro_core.files import Shelf, cannot_write
 from leakpro_core.games import gradient_inversion, update_membership
 from leakpro_core.games.gradient_inversion import InversionAnswer
 from leakpro_core.games.membership import MembershipAnswer
@@ -24,10 +24,11 @@ from leakpro_core.references import resolve
 from leakpro_core.seeds import spawn
 from leakpro_core.tabular.play import TablePlayed
 from leakpro_core.units import RunOf
+from leakpro_core.updates import kept
 from leakpro_core.updates.stage import Item, UpdateStage
 from leakpro_core.updates.together import joined
 
-T = TypeVar("T")
+T = TypeVar("T", InversionAnswer, MembershipAnswer)
 
 INVERSION, MEMBERSHIP = "gradient-inversion", "membership"
 
@@ -41,7 +42,8 @@ class UpdateScene:
 
     guesses: what an adversary says who never saw the update, one for each batch that can be
     judged, None where there is none; blind: claims ``[population]`` of core's blind adversary
-    about membership, or None; tenth: bool ``[population]``, the most vulnerable.
+    about membership, or None; tenth: bool ``[population]``, the most vulnerable; answers: where
+    those of attacks are kept, None where they are not.
     """
 
     stage: UpdateStage
@@ -49,6 +51,7 @@ class UpdateScene:
     guesses: tuple[InversionAnswer | None, ...] = ()
     blind: Floats | None = array(np.float64, optional=True)
     tenth: Bools | None = array(np.bool_, optional=True)
+    answers: Shelf | None = None
     seed: int
     log: Log
 
@@ -66,6 +69,7 @@ def scene(
     *,
     blind: Floats | None,
     tenth: Bools | None,
+    answers: Shelf | None = None,
     seed: int,
     log: Log,
 ) -> UpdateScene:
@@ -86,6 +90,7 @@ def scene(
         guesses=tuple(guesses),
         blind=blind,
         tenth=tenth,
+        answers=answers,
         seed=seed,
         log=log,
     )
@@ -270,9 +275,15 @@ def _ask(
     *purpose: str | int,
 ) -> T:
     seed = spawn(scene.seed, "attack", scene.adversary.name, attack.label, *purpose)
+    key = kept.key_of(attack.label, scene.adversary.name, seed)
+    known = None if scene.answers is None else kept.recall(scene.answers, key, wanted)
+    if known is not None:
+        return known
     with tempfile.TemporaryDirectory(prefix="leakpro-") as scratch:
         run = RunOf(seed=seed, scratch=Path(scratch), log=scene.log)
         answer = resolve(attack.offered.offer.ref)(challenge, attack.options, run)
     if not isinstance(answer, wanted):
         raise TypeError(f"the attack returned {type(answer).__name__}, not a {wanted.__name__}")
+    if scene.answers is not None:
+        kept.keep(scene.answers, key, answer)
     return answer
