@@ -6,6 +6,7 @@
 ``certified`` what an attack demonstrates by the update alone
 ``fidelity``  how reconstructions look, which decides nothing
 ``checks``    the validity panel
+``planted``   whether attacks see a record that an update gives away
 ``audit``     from top to bottom
 ``assemble``  from rounds to the report
 ``exhibits``  reconstructions beside the records of the batch

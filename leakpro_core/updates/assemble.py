@@ -13,6 +13,7 @@ from leakpro_core.plan import Adversary, Plan
 from leakpro_core.plugins import PluginSet
 from leakpro_core.records import Release
 from leakpro_core.report import (
+    LEAKS,
     Card,
     DataSummary,
     Finding,
@@ -59,9 +60,8 @@ def assemble(
         for finding in _findings(plan, stage, checks, adversary, found, played, beheld)
     )
     cards = tuple(_card(a) for a in plan.adversaries)
-    verdict = judge.overall(
-        findings, cards, plan.policy, incomplete=_incomplete(plan, plugins, played)
-    )
+    failed = [*_incomplete(plan, plugins, played), *checks.failed]
+    verdict = judge.overall(findings, cards, plan.policy, incomplete=failed)
     results = [
         result(
             plan,
@@ -145,19 +145,37 @@ def _findings(
     games = [p.attack.offered.offer.game for p in mine if p.status != "not applicable"]
     findings = []
     if INVERSION in games:
-        findings.append(
-            inversion_finding(
-                found.successes,
-                plan.policy,
-                adversary=adversary.name,
-                beside=_beside(stage, mine, beheld),
-                invalid=checks.broken.get((adversary.name, INVERSION)),
-                unfinished=_unfinished(mine, INVERSION),
-            )
-        )
+        findings.append(_inversion(plan, stage, checks, adversary, found, mine, beheld))
     if MEMBERSHIP in games:
         findings += [_membership(plan, checks, adversary, found, mine, f) for f in MEMBERSHIPS]
     return findings
+
+
+def _inversion(
+    plan: Plan,
+    stage: UpdateStage,
+    checks: Checks,
+    adversary: Adversary,
+    found: Verdicts,
+    mine: Sequence[UpdatePlayed],
+    beheld: Seen,
+) -> Finding:
+    """Return the verdict; planted records that nobody saw leave nothing to say of finding none."""
+
+    def said(invalid: str | None) -> Finding:
+        return inversion_finding(
+            found.successes,
+            plan.policy,
+            adversary=adversary.name,
+            beside=_beside(stage, mine, beheld),
+            invalid=invalid,
+            unfinished=_unfinished(mine, INVERSION),
+        )
+
+    key = (adversary.name, INVERSION)
+    one, unseen = said(checks.broken.get(key)), checks.unseen.get(key)
+    stands = unseen is None or one.word in (*LEAKS, Word.NOT_TESTED, Word.INVALID)
+    return one if stands else said(unseen)
 
 
 def _membership(

@@ -18,6 +18,7 @@ from leakpro_core.updates.certified import check
 from leakpro_core.updates.checks import after, before
 from leakpro_core.updates.kept import forget
 from leakpro_core.updates.looks import Looks, looks
+from leakpro_core.updates.planted import looked_for
 from leakpro_core.updates.play import (
     INVERSION,
     MEMBERSHIP,
@@ -70,6 +71,7 @@ def audit(
             beheld[key] = behold(plan, one, outcome)
     certificates = {k: b.checked for k, b in beheld.items() if b.checked is not None}
     checks = after(checks, certificates)
+    checks = looked_for(plan, checks, scenes, played, spawn(plan.seed, "planted"), log)
     # the judge
     report = assemble(
         plan,

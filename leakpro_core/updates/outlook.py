@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from leakpro_core.plan import Plan
 from leakpro_core.protocols import Log
 from leakpro_core.records import Release
+from leakpro_core.seeds import spawn
 from leakpro_core.updates.audit import refuse_unplayable, scenes_of, settle
 from leakpro_core.updates.checks import size_control, why_unjudged
+from leakpro_core.updates.planted import planted
 from leakpro_core.updates.play import INVERSION, obstacle
 from leakpro_core.updates.stage import UpdateStage
 from leakpro_core.updates.unsaid import unsaid
@@ -36,6 +38,10 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
             f"not judged: {unjudged} of {len(staged.items)} batches, for {why_unjudged(staged)}; "
             "of these only what is certified can be called found"
         )
+    if staged.items:
+        found = planted(plan, staged, spawn(plan.seed, "planted"))
+        told = found if isinstance(found, str) else f"{len(found.items)}, played to each attack"
+        yield f"planted records: {told}"
     rounds = received or staged.release.rounds
     yield f"rounds of training for membership: {rounds}"
     for item in unsaid(staged, release.notes):

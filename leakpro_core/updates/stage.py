@@ -131,7 +131,7 @@ def stage(plan: Plan, release: Release, *, inversion: bool, membership: bool) ->
         modality=modality_of(plan, people, shape),
         seed=seed,
     )
-    found = evolve(found, items=tuple(_with_decoys(plan, found, item) for item in found.items))
+    found = evolve(found, items=tuple(with_decoys(plan, found, item) for item in found.items))
     return evolve(found, rounds=_rounds(found)) if membership else found
 
 
@@ -243,7 +243,7 @@ def _apart(rows: Ints, size: int, batches: int, seed: int) -> Iterator[Ints]:
         yield chosen
 
 
-def _with_decoys(plan: Plan, stage: UpdateStage, item: Item) -> Item:
+def with_decoys(plan: Plan, stage: UpdateStage, item: Item) -> Item:
     """Return the batch with decoys, or why it cannot be judged."""
     people = stage.population
     if item.records is None or item.labels is None:

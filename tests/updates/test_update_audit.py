@@ -12,6 +12,7 @@ from leakpro_core.report import LEAKS, from_json
 
 LEAKING = {word.value for word in LEAKS}
 INVERSION = "gradient-inversion"
+NOISE = "noise = 5.0\n"
 FAILING = {
     "sulks": "RuntimeError: no mood for attacking",
     "other_type": "TypeError: the attack returned MembershipAnswer, not a InversionAnswer",
@@ -38,18 +39,18 @@ def test_records_that_an_update_gives_away_are_extraction(tmp_path):
     assert exact.fidelity[0].attack.high < 1e-6 < exact.fidelity[0].blind.low
 
 
-def test_guesses_are_no_leak_and_the_batches_that_are_needed_are_named(tmp_path):
-    report = audit(tmp_path, "guess")
+def test_noise_leaves_no_leak_and_the_batches_that_are_needed_are_named(tmp_path):
+    report = audit(tmp_path, "exact", target=NOISE)
     assert words(report) == {INVERSION: "inconclusive"}
     assert "batches would be needed" in finding(report).statement
     assert report.exit_code == 2
 
 
-def test_guesses_about_enough_batches_are_not_found(tmp_path):
+def test_enough_batches_of_which_noise_hides_the_records_are_not_found(tmp_path):
     many = "[games]\nbatches = 100\ndecoys = 100"
-    report = audit(tmp_path, "guess", target="others = 1000", more=many)
+    report = audit(tmp_path, "exact", target=NOISE + "others = 1000", more=many)
     assert words(report) == {INVERSION: "not found"}
-    assert "guess does not tell how near its update comes" in finding(report).statement
+    assert "The update that exact's reconstructions give differs from" in finding(report).statement
     assert report.exit_code == 0
 
 
@@ -138,10 +139,10 @@ def test_an_attack_that_fails_is_told_and_never_no_leak(tmp_path, attack):
 def test_one_that_fails_stops_no_other(tmp_path):
     report = audit(
         tmp_path,
-        "guess",
+        "exact",
         "sulks",
         more="[games]\nbatches = 100\ndecoys = 100",
-        target="others = 1000",
+        target=NOISE + "others = 1000",
     )
     assert [a.status for a in report.attacks] == ["finished", "failed"]
     assert words(report) == {INVERSION: "inconclusive"}
