@@ -212,8 +212,9 @@ class Disclosed:
     mode: of layers like batch norm and dropout while the gradient was taken, "train" or "eval".
     reduction: of the cross-entropy over a batch, "mean" or "sum".
     mean, std: by which channels (images) or columns were normalised: record = (value - mean) / std.
-    clip: largest L2 norm of a client's update; noise: standard deviation of the Gaussian noise that
-    each client adds to every coordinate, as a multiple of clip (of 1 where there is none);
+    clip: largest L2 norm of a client's update; clipped: whether there is one, False where the
+    client said that there is none; noise: standard deviation of the Gaussian noise that each client
+    adds to every coordinate, as a multiple of clip (of 1 where there is none);
     pruned: share of each tensor's smallest coordinates that were set to 0; bits: of the
     quantisation of each tensor; dtype: in which numbers were sent.
     """
@@ -242,6 +243,7 @@ class Disclosed:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     clip: float | None = field(default=None, validator=_positive)
+    clipped: bool | None = None
     noise: float | None = field(default=None, validator=validators.optional(validators.ge(0.0)))
     pruned: float | None = field(default=None, validator=_share)
     bits: int | None = field(default=None, validator=_bits)
@@ -251,6 +253,10 @@ class Disclosed:
             validators.in_(("float16", "bfloat16", "float32", "float64"))
         ),
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.clipped is False and self.clip is not None:
+            raise ValueError(f"no clip with clipped = false, not {self.clip:g}")
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from types import ModuleType
 import attrs
 
 from leakpro_core import hookspecs, offers, records, report, work
-from leakpro_core.games import membership
+from leakpro_core.games import gradient_inversion, membership, update_membership
 
 INTERNAL = {"Secret", "Stage", "Vetting"}
 """Records of these modules that no plugin sees."""
@@ -19,7 +19,8 @@ INTERNAL = {"Secret", "Stage", "Vetting"}
 
 def contract() -> str:
     lines = [f"{name}{inspect.signature(getattr(hookspecs, name))}" for name in hookspecs.HOOKS]
-    for module in (offers, records, membership, report, work):
+    games = (membership, gradient_inversion, update_membership)
+    for module in (offers, records, *games, report, work):
         lines += ["", f"# {module.__name__}", *fields(module)]
     return "\n".join(lines) + "\n"
 

@@ -20,6 +20,7 @@ _HOW = (
     "mode",
     "reduction",
     "clip",
+    "clipped",
     "noise",
     "pruned",
     "bits",

@@ -75,6 +75,10 @@ def _withheld(disclosed: Disclosed) -> list[tuple[str, str]]:
     asked = dict(_UNSAID)
     if disclosed.kind != "gradient":
         asked |= _OF_TRAINING
+    if disclosed.clipped is False:
+        del asked["clip"]
+    elif disclosed.clipped:
+        asked["clip"] = ("to which length it clips its update", asked["clip"][1])
     return [said for name, said in asked.items() if getattr(disclosed, name) is None]
 
 

@@ -163,6 +163,16 @@ def test_the_sidecar_may_be_toml_and_null_says_nothing(folder, run):
     assert Disclosed(**SIDECAR, mean=(0.5,)) == found
 
 
+@pytest.mark.parametrize("name", ["said.json", "said.toml"])
+def test_that_nothing_is_clipped_can_be_said(name, folder, run):
+    content = json.dumps({**SIDECAR, "clipped": False})
+    if name.endswith("toml"):
+        content = 'kind = "weights"\nclipped = false\n'
+    (folder / name).write_text(content)
+    said = load(plan(folder, sidecar=name), run).updates.disclosed
+    assert (said.clipped, said.clip) == (False, None)
+
+
 def test_the_dtype_of_halves_is_seen(folder, run):
     half = {n: v.astype(np.float16) for n, v in arrays(folder / "mlp-update.npz").items()}
     np.savez(folder / "half.npz", **half)
@@ -209,6 +219,7 @@ def test_noise_has_an_epsilon_in_the_notes(folder, run):
         (BadValue, '{"kind": "delta", "lr": NaN}', "finite"),
         (BadValue, '{"kind": "delta", "bits": 64}', "bits"),
         (MissingKey, '{"lr": 0.1}', "kind"),
+        (BadValue, '{"kind": "delta", "clip": 1.5, "clipped": false}', "no clip with clipped"),
     ],
 )
 def test_a_sidecar_that_says_nothing_sensible_is_refused(kind, content, word, folder, run):

@@ -57,7 +57,8 @@ class Procedure:
     reduction: of the cross-entropy over a batch.
     mean, std: by which channels (images) or columns were normalised before the model saw them:
     record = (value - mean) / std; images are shown and compared in values from 0 to 1.
-    clip: largest L2 norm, over all parameters, of a client's gradient or delta; noise: standard
+    clip: largest L2 norm, over all parameters, of a client's gradient or delta; clipped: false says
+    that it has none, true that it has one, which need not be told; noise: standard
     deviation of the Gaussian noise that each client adds to every coordinate after that, as a
     multiple of clip (of 1 without clip).
     pruned: share of each tensor's coordinates, the smallest, that are set to 0; bits: to which each
@@ -80,6 +81,7 @@ class Procedure:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = field(default=None, validator=_deviations)
     clip: float | None = _limited("clip")
+    clipped: bool | None = None
     noise: float | None = _limited("noise")
     pruned: float | None = _limited("pruned")
     bits: int | None = _limited("bits")
@@ -140,6 +142,8 @@ class ClientOptions(Procedure):
             raise ValueError('epochs = 1 with kind = "gradient", which is one step')
         if self.nesterov and not self.momentum:
             raise ValueError("momentum above 0 with nesterov = true")
+        if self.clipped is False and self.clip is not None:
+            raise ValueError(f"no clip with clipped = false, not {self.clip:g}")
 
     def disclosed(self) -> Disclosed:
         """Return all of it, which is what a worst-case adversary knows.
@@ -167,8 +171,8 @@ class ReceivedOptions(Procedure):
     order, where they differ: rounds of training.
     updates: one file or folder each; several are rounds, in order.
     sidecar: a JSON or TOML file with the keys kind, examples, clients, optimiser, lr, momentum,
-    nesterov, weight_decay, epochs, batch_size, shuffled, mode, reduction, mean, std, clip, noise,
-    pruned, bits and dtype, as here.
+    nesterov, weight_decay, epochs, batch_size, shuffled, mode, reduction, mean, std, clip, clipped,
+    noise, pruned, bits and dtype, as here.
     kind: what was sent, a gradient of the loss, the weights after local training less those before
     ("delta"), or the weights after it; examples: records behind one update, of all clients.
     clients: how many clients' updates were averaged; one unless given.
