@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from leakpro_fl.client import TorchClient, arrays_of, buffers_of
 from leakpro_fl.labels import attack, counts_of, labels_of, nearest_multiset, size_of
 from leakpro_fl.seen import seen
+from leakpro_fl.sizes import size_told
 from networks import MLP, ConvNetBN, ConvNetSmall, LeNet, seeded
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -111,6 +112,31 @@ def test_the_size_of_a_batch_is_the_least_that_makes_whole_counts():
     of = challenge(seeded(ConvNetSmall, 8, seed=0), x, y, **GRADIENT, told={"examples": None})
     assert size_of(seen(of), of) == 6
     assert sorted(y) == attack(of, None, RUN).labels.tolist()
+
+
+@pytest.mark.parametrize("counts", [(2, 1, 1), (3, 4, 1), (5, 7, 3)])
+def test_shares_with_small_errors_tell_the_size(counts):
+    share = np.array(counts) / sum(counts) + np.array([-1e-4, 2e-4, -1e-4])
+    assert size_told(share) == sum(counts)
+
+
+def test_records_of_one_class_are_one_record_where_there_are_many_classes_only():
+    assert [size_told(np.eye(classes)[0]) for classes in (2, 10)] == [None, 1]
+
+
+def test_shares_drawn_at_random_tell_a_size_in_one_of_ten():
+    rng = np.random.default_rng(0)
+    told = [size_told(rng.dirichlet(np.full(10, a))) for a in (1.0, 30.0) for _ in range(30)]
+    assert sum(size is not None for size in told) <= 6
+
+
+def test_where_shares_tell_no_size_no_attack_is_played(monkeypatch):
+    x, y = noise(8)
+    of = challenge(seeded(ConvNetSmall, 8, seed=0), x, y, **GRADIENT, told={"examples": None})
+    share = np.random.default_rng(0).dirichlet(np.ones(10))
+    monkeypatch.setattr("leakpro_fl.labels.counts_of", lambda *_, **__: share)
+    with pytest.raises(NotApplicable, match=r"number of records.*at most 256 records"):
+        attack(of, None, RUN)
 
 
 def test_a_last_layer_without_a_bias_tells_labels_by_its_weights():

@@ -21,6 +21,7 @@ from leakpro_core.protocols import Run
 from leakpro_fl.linear import last, passed
 from leakpro_fl.procedure import Steps, own, state_of, steps_of
 from leakpro_fl.seen import Seen, seen
+from leakpro_fl.sizes import MOST, size_told
 
 _PROBES = 80
 _AXES = 16
@@ -31,9 +32,6 @@ _AMOUNTS = 800
 
 _PATH = 6
 """Points between the weights before and after at which the model is asked."""
-
-_MOST = 256
-"""Records of a batch of unknown size."""
 
 
 @frozen(kw_only=True)
@@ -92,23 +90,29 @@ def size_of(observed: Seen, challenge: InversionChallenge, *, seed: int = 0) -> 
     """Return how many records the update was made of: as disclosed, else estimated.
 
     The smallest number of records that makes whole numbers of the shares of classes.
-    ``NotApplicable`` where only the direction of the gradient is known.
+    ``NotApplicable`` where only the direction of the gradient is known, or the shares are of no
+    number of records more than luck would have it.
     """
     if challenge.disclosed.examples is not None:
         return challenge.disclosed.examples
     if challenge.labels is not None:
         return len(challenge.labels)
+    what = "the number of records of an update"
     if not observed.scaled:
         raise NotApplicable(
-            "the number of records of an update",
+            what,
             found="a gradient without its length",
             expected="the number of examples, or the learning rate",
         )
     with threads(1):
-        share = counts_of(observed, challenge, 1, seed=seed)
-    off = np.array([_off(b * share, b) for b in range(1, _MOST + 1)])
-    near = np.flatnonzero(off < 0.1)
-    return int(near[0] if near.size else np.argmin(off)) + 1
+        found = size_told(counts_of(observed, challenge, 1, seed=seed))
+    if found is None:
+        raise NotApplicable(
+            what,
+            found="shares of classes that are those of no number of records in particular",
+            expected=f"at most {MOST} records whose counts are near whole, or the number disclosed",
+        )
+    return found
 
 
 def _off(counts: Floats, b: int) -> float:
