@@ -11,14 +11,20 @@ from types import SimpleNamespace
 
 import evidence
 import numpy as np
-import pandas as pd
-import torch
+from adult_people import (
+    ADULT,
+    People,
+    adult,
+    guesses,
+    matched,
+    network,
+    trained,
+)
 from attrs import frozen
 from leakpro_fl import embeddings, one_hot
 from leakpro_fl.client import TorchClient
 from leakpro_torch.modules import threads
 from scipy import stats
-from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from leakpro_core.errors import NotApplicable
@@ -28,143 +34,37 @@ from leakpro_core.records import Auxiliary, Disclosed
 sys.path.insert(0, str(evidence.ROOT / "plugins" / "leakpro_fl" / "tests"))
 import texts
 
-ADULT = evidence.ROOT.parent / "shared" / "data" / "adult.parquet"
 FL = "plugins/leakpro_fl/src/leakpro_fl"
 CODE = (
+    "bench/adult_people.py",
     "bench/tabular_text.py",
     "plugins/leakpro_fl/tests/texts.py",
     *(
         f"{FL}/{name}.py"
         for name in (
+            "alternatives",
             "clues",
             "embeddings",
             "linear",
             "mixtures",
             "one_hot",
+            "open_numbers",
             "procedure",
             "relaxed",
+            "row_model",
             "rows",
             "seen",
             "sequences",
+            "spanned",
             "transformer_span",
         )
     ),
 )
 
-NUMBERS = (
-    "age",
-    "fnlwgt",
-    "education_num",
-    "capital_gain",
-    "capital_loss",
-    "hours_per_week",
-)
-NEAR = 0.1
-"""Of standardised numbers: differences below are none."""
-
 BATCHES = 20
 
-
-@frozen(kw_only=True)
-class People:
-    """Rows of Adult: x float32 ``[n, columns]``, y int64 ``[n]``, one-hot groups of columns."""
-
-    x: np.ndarray
-    y: np.ndarray
-    groups: tuple[tuple[int, ...], ...]
-
-
-def adult() -> People:
-    """Return all rows: standardised numbers, then one-hot categories; missing is one of them."""
-    table = pd.read_parquet(ADULT).drop(columns="split")
-    y = (table.pop("income") == ">50K").to_numpy().astype(np.int64)
-    numbers = table[list(NUMBERS)].to_numpy(float)
-    parts, groups = [(numbers - numbers.mean(0)) / numbers.std(0)], []
-    start = len(NUMBERS)
-    for name in table.columns.difference(NUMBERS, sort=False):
-        codes = table[name].fillna("?").astype("category").cat.codes.to_numpy()
-        count = int(codes.max()) + 1
-        parts.append(np.eye(count)[codes])
-        groups.append(tuple(range(start, start + count)))
-        start += count
-    return People(x=np.hstack(parts).astype(np.float32), y=y, groups=tuple(groups))
-
-
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
-
-class Embedded(nn.Module):
-    """Embedded categories, a norm, residual blocks: no layer is given whole rows."""
-
-    def __init__(self, groups: Sequence[Sequence[int]], width: int = 64) -> None:
-        super().__init__()
-        self.groups = [list(group) for group in groups]
-        wide = 6 * len(groups) + len(NUMBERS)
-        self.parts = nn.ModuleList(nn.Linear(len(g), 6, bias=False) for g in groups)
-        self.norm, self.first = nn.LayerNorm(wide), nn.Linear(wide, width)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(width),
-                nn.Linear(width, 2 * width),
-                nn.GELU(),
-                nn.Linear(2 * width, width),
-            )
-            for _ in range(2)
-        )
-        self.head = nn.Linear(width, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        parts = [part(x[:, g]) for part, g in zip(self.parts, self.groups, strict=True)]
-        h = self.first(self.norm(torch.cat([*parts, x[:, : len(NUMBERS)]], 1)))
-        for block in self.blocks:
-            h = h + block(h)
-        return self.head(h)
-
-
-def network(columns: int, activation: str, seed: int) -> nn.Module:
-    """Return an untrained network of three layers."""
-    act = ACTIVATIONS[activation]
-    return seeded(
-        lambda: nn.Sequential(
-            nn.Linear(columns, 100), act(), nn.Linear(100, 100), act(), nn.Linear(100, 2)
-        ),
-        seed,
-    )
-
-
-def seeded(factory: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return a module with random weights that follow from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return factory().eval()
-
-
-def trained(module: nn.Module, people: People, rows: np.ndarray, steps: int) -> nn.Module:
-    """Return the module after some steps of SGD on batches of 64 of those rows."""
-    x, y = torch.from_numpy(people.x[rows]), torch.from_numpy(people.y[rows])
-    optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
-    for step in range(steps):
-        batch = slice(64 * step % len(rows), 64 * step % len(rows) + 64)
-        optimiser.zero_grad()
-        nn.functional.cross_entropy(module(x[batch]), y[batch]).backward()
-        optimiser.step()
-    return module.eval()
-
-
-def matched(found: np.ndarray, truth: np.ndarray, groups: Sequence[Sequence[int]]) -> tuple:
-    """Return the share of columns that are right, and of rows that are wholly, ``[b]`` means.
-
-    A category is right if it is the most likely one, a number within ``NEAR``; rows are paired so
-    that most columns are right.
-    """
-    right = [np.abs(found[:, None, : len(NUMBERS)] - truth[None, :, : len(NUMBERS)]) < NEAR]
-    for group in groups:
-        ours, theirs = (rows[:, list(group)].argmax(1) for rows in (found, truth))
-        right.append((ours[:, None] == theirs)[..., None])
-    same = np.concatenate(right, 2).mean(2)
-    rows, columns = linear_sum_assignment(-same)
-    pairs = same[rows, columns]
-    return pairs.sum() / len(truth), (pairs == 1.0).sum() / len(truth)
+SOME = 5
+"""Batches of other cases, and of each model and kind of text."""
 
 
 @frozen(kw_only=True)
@@ -180,10 +80,12 @@ class Outcome:
     seconds: float = 0.0
 
 
-def tabular(people: People, make: Callable[[int], nn.Module], b: int, how: Disclosed) -> list:
-    """Return the outcome of each batch."""
+def tabular(
+    people: People, make: Callable[[int], nn.Module], b: int, how: Disclosed, batches: int
+) -> list[Outcome]:
+    """Return the outcome of each batch; neither labels nor anything but ``how`` is known."""
     outcomes = []
-    for number in range(BATCHES):
+    for number in range(batches):
         rng = np.random.default_rng([7, number])
         order = rng.permutation(len(people.x))
         mine, others = order[:b], order[1000:3000]
@@ -207,7 +109,13 @@ def tabular(people: People, make: Callable[[int], nn.Module], b: int, how: Discl
         accuracy, exact = matched(answer.records, truth, people.groups)
         blind = [matched(guess, truth, people.groups) for guess in guesses(people, others, b, rng)]
         sure = answer.certified
-        right = [matched(row[None], truth, people.groups)[1] * b == 1 for row in answer.records]
+        right = [
+            any(
+                label == own and matched(row[None], person[None], people.groups)[1] == 1.0
+                for person, own in zip(truth, people.y[mine], strict=True)
+            )
+            for row, label in zip(answer.records, answer.labels, strict=True)
+        ]
         outcomes.append(
             Outcome(
                 accuracy=accuracy,
@@ -220,15 +128,6 @@ def tabular(people: People, make: Callable[[int], nn.Module], b: int, how: Discl
             )
         )
     return outcomes
-
-
-def guesses(people: People, others: np.ndarray, b: int, rng: np.random.Generator) -> list:
-    """Return what one says who sees no update: the usual row ``b`` times; random other rows."""
-    known = people.x[others]
-    usual = np.median(known, axis=0)
-    for group in people.groups:
-        usual[list(group)] = np.eye(len(group))[known[:, list(group)].mean(0).argmax()]
-    return [np.tile(usual, (b, 1)), known[rng.choice(len(known), b, replace=False)]]
 
 
 def timed(
@@ -270,7 +169,10 @@ def text(name: str, source: Callable, b: int, how: Disclosed, batches: int) -> l
             outcomes.append(Outcome(accuracy=0.0, exact=0.0, seconds=seconds))
             continue
         accuracy, exact = texts.exact(answer.records, tokens)
-        right = [bool((row == tokens).all(1).any()) for row in answer.records]
+        right = [
+            bool(((row == tokens).all(1) & (label == labels)).any())
+            for row, label in zip(answer.records, answer.labels, strict=True)
+        ]
         outcomes.append(
             Outcome(
                 accuracy=accuracy,
@@ -299,7 +201,7 @@ def summary(outcomes: Sequence[Outcome], b: int) -> dict[str, object]:
 def interval(values: np.ndarray) -> dict[str, float]:
     """Return mean and interval; where all are 0 or all are 1, its other end by Clopper-Pearson."""
     mean, n = float(values.mean()), len(values)
-    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
     low, high = max(0.0, mean - half), min(1.0, mean + half)
     if half == 0.0 and mean in (0.0, 1.0):
         end = 1.0 - 0.025 ** (1.0 / n)
@@ -336,19 +238,18 @@ def tabular_figures() -> list[dict[str, object]]:
         return lambda number: trained(network(columns, kind, number), people, known, 200)
 
     local = Disclosed(kind="delta", examples=8, lr=0.05, momentum=0.9, epochs=2, batch_size=4)
+
     cases = [
-        ("relu, untrained", untrained("relu"), 8, gradient(8)),
-        ("relu, 200 steps", slightly("relu"), 8, gradient(8)),
-        ("tanh, untrained", untrained("tanh"), 8, gradient(8)),
-        ("tanh, 200 steps", slightly("tanh"), 8, gradient(8)),
-        ("relu, 200 steps, float16", slightly("relu"), 8, gradient(8, "float16")),
-        ("relu, 200 steps, four steps of local training", slightly("relu"), 8, local),
-        ("relu, untrained", untrained("relu"), 16, gradient(16)),
-        ("relu, untrained", untrained("relu"), 32, gradient(32)),
+        ("relu, untrained", untrained("relu"), 8, gradient(8), BATCHES),
+        ("relu, 200 steps", slightly("relu"), 8, gradient(8), BATCHES),
+        ("tanh, 200 steps", slightly("tanh"), 8, gradient(8), SOME),
+        ("relu, 200 steps, float16", slightly("relu"), 8, gradient(8, "float16"), SOME),
+        ("relu, 200 steps, four local steps", slightly("relu"), 8, local, SOME),
+        ("relu, untrained", untrained("relu"), 16, gradient(16), SOME),
     ]
     return [
-        {"model": name, **shown(name, tabular(people, make, b, how), b)}
-        for name, make, b, how in cases
+        {"model": name, **shown(name, tabular(people, make, b, how, batches), b)}
+        for name, make, b, how, batches in cases
     ]
 
 
@@ -358,16 +259,9 @@ def text_figures() -> list[dict[str, object]]:
     sources = {"random tokens": texts.random_texts, "sentences": texts.sentences}
     for name in MODELS:
         for source, draw in sources.items():
-            for b, dtype, batches in (
-                (1, "float32", 5),
-                (2, "float32", 5),
-                (4, "float32", BATCHES),
-                (4, "float16", 5),
-                (8, "float32", 5),
-            ):
-                outcomes = text(name, draw, b, gradient(b, dtype), batches)
-                said = shown(f"{name}, {source}, {dtype}", outcomes, b)
-                figures.append({"model": name, "texts": source, "sent": dtype, **said})
+            outcomes = text(name, draw, 4, gradient(4), SOME)
+            said = shown(f"{name}, {source}", outcomes, 4)
+            figures.append({"model": name, "texts": source, **said})
     return figures
 
 

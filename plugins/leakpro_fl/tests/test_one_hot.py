@@ -7,7 +7,9 @@ import pytest
 import torch
 from attrs import evolve
 from leakpro_fl import relaxed
+from leakpro_fl.alternatives import least_effects
 from leakpro_fl.client import TorchClient
+from leakpro_fl.mixtures import Batch
 from leakpro_fl.one_hot import OneHotOptions, attack
 from leakpro_fl.procedure import gradient
 from leakpro_fl.rows import layers_of, present, rows_of
@@ -132,6 +134,40 @@ def test_number_of_rows_and_labels_need_not_be_known():
     np.testing.assert_allclose(in_order(answer.records, answer.labels), in_order(x, y), atol=1e-3)
 
 
+def test_people_of_the_same_categories_are_told_apart_by_their_numbers():
+    x, y = rows(5)
+    x[4, NUMBERS:] = x[1, NUMBERS:]
+    answer = run(asked(made(plain), x, y, gradient_of(5)))
+    np.testing.assert_allclose(in_order(answer.records, answer.labels), in_order(x, y), atol=1e-3)
+
+
+class Summed:
+    """Its gradient is the mean of the records."""
+
+    classes, sparse = 1, None
+
+    def gradient(self, x, y):
+        return {"weight": x.mean(0)}
+
+
+@pytest.mark.parametrize(("b", "effect"), [(1, 0.05), (2, 0.0)])
+def test_numbers_that_can_move_against_each_other_are_not_certain(b, effect):
+    batch = Batch(records=torch.ones(b, 1), labels=torch.zeros(b, dtype=torch.int64), residual=0.0)
+    effects = least_effects(
+        Summed(),
+        batch,
+        {"weight": torch.ones(1)},
+        lambda row: (),
+        [],
+        numbers=[0],
+        same=0.05,
+        most=1,
+        scaled=True,
+        seed=0,
+    )
+    np.testing.assert_allclose(effects, effect, atol=1e-6)
+
+
 def test_several_steps_leave_the_span_of_the_rows_and_no_certificate():
     x, y = rows(6)
     disclosed = Disclosed(
@@ -199,7 +235,9 @@ def test_rows_of_a_span_are_all_rows_that_are_in_it():
     module = made(plain)
     update = _gradient(module, x, y)["0.weight"]
     [layer] = layers_of(module, dict(module.state_dict()), COLUMNS, 0)
-    found = rows_of(layer, update, GROUPS, 4, 1e-4).numpy()
+    found = rows_of(layer, update, GROUPS, 4, 1e-4)
+    assert found.rank == 4
+    assert not len(found.moves)
     combined = set()
     categories = np.column_stack([x[:, list(group)].argmax(1) for group in GROUPS])
     for pick in product(*(range(size) for size in SIZES)):
@@ -207,7 +245,7 @@ def test_rows_of_a_span_are_all_rows_that_are_in_it():
         weights, *_ = np.linalg.lstsq(x[:, NUMBERS:].T, one, rcond=None)
         if np.abs(x[:, NUMBERS:].T @ weights - one).max() < 1e-3:
             combined.add(pick)
-    said = {tuple(int(row[list(g)].argmax()) for g in GROUPS) for row in found}
+    said = {tuple(int(row[list(g)].argmax()) for g in GROUPS) for row in found.values.numpy()}
     assert combined == said
     assert {tuple(row) for row in categories.tolist()} <= said
 
@@ -327,7 +365,7 @@ def test_a_sure_start_outvotes_two_that_are_not():
 
 @pytest.mark.skipif(not ADULT.exists(), reason="shared/data/adult.parquet is absent")
 def test_eight_people_of_adult_are_recovered_from_one_update():
-    from tabular_text import adult, network
+    from adult_people import adult, network
 
     people = adult()
     chosen = np.random.default_rng(3).choice(len(people.x), 8, replace=False)

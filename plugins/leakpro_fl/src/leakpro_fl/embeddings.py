@@ -17,8 +17,9 @@ from leakpro_core.arrays import Bools
 from leakpro_core.errors import NotApplicable
 from leakpro_core.games.gradient_inversion import InversionAnswer, InversionChallenge
 from leakpro_core.protocols import Run
+from leakpro_fl.alternatives import least_effects
 from leakpro_fl.clues import Clues, Reader, clues
-from leakpro_fl.mixtures import Batch, explained, least_effects
+from leakpro_fl.mixtures import Batch, explained
 from leakpro_fl.procedure import own, state_of
 from leakpro_fl.seen import Seen, seen
 from leakpro_fl.sequences import candidates, places
@@ -68,8 +69,9 @@ def attack(challenge: InversionChallenge, options: EmbeddingsOptions, run: Run) 
                 task.update,
                 partial(_alike, task),
                 [[position] for position in range(task.reader.length)],
-                options.alternatives,
-                run.seed,
+                most=options.alternatives,
+                scaled=task.scaled,
+                seed=run.seed,
             )
             sure = effect > max(tolerance, _UNIQUE * batch.residual) + batch.residual
     return InversionAnswer(

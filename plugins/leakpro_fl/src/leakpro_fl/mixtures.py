@@ -5,8 +5,7 @@ least squares with weights that are no less than 0, and each must be a multiple 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +21,10 @@ _COORDINATES = 256
 
 _MOST_EXAMPLES = 64
 """Among which the number of records is looked for where it is not known."""
+
+
+Places = dict[str, tuple[Tensor, float]]
+"""Of each tensor, int64 indices ``[n]`` of its values, and by what those are multiplied."""
 
 
 class Model(Protocol):
@@ -59,36 +62,55 @@ def explained(
     labels: Ints | None,
     examples: int | None,
     least: int = 1,
+    distinct: bool = False,
     scaled: bool,
     seed: int,
 ) -> Batch:
     """Return the batch of candidates ``[k, ...]`` whose gradient is nearest.
 
     labels: of the batch, where they are known; examples: their number, ``least`` or more where it
-    is None; scaled: whether the update's length is known.
+    is None; distinct: whether no candidate is there twice; scaled: whether the update's length is
+    known.
     """
     classes = range(model.classes) if labels is None else sorted(set(labels.tolist()))
-    places = _coordinates(model, update, seed)
+    places = coordinates(model, update, seed)
     columns = [
-        _sketch(model.gradient(row[None], torch.tensor([label])), places)
+        sketch(model.gradient(row[None], torch.tensor([label])), places)
         for row in candidates
         for label in classes
     ]
-    A, u = np.stack(columns, 1), _sketch(update, places)
+    A, u = np.stack(columns, 1), sketch(update, places)
     # A record with labels as likely as the model says has gradient 0: without a word on their sum,
     # weights would not be unique.
     total, goal = (1.0, 1.0) if scaled else (1e-3, 0.0)
-    weights = nnls(np.vstack([A, np.full(A.shape[1], total)]), np.append(u, goal))[0]
+    weights = _weights(np.vstack([A, np.full(A.shape[1], total)]), np.append(u, goal))
     n = examples if examples is not None else _count(weights, least)
-    counts = _exchanged(A, u, _rounded(weights, n), scaled)
-    chosen = np.repeat(np.arange(len(counts)), counts)
-    found = candidates[torch.from_numpy(chosen // len(classes))]
-    said = torch.from_numpy(np.array(classes)[chosen % len(classes)])
+    owners = np.arange(A.shape[1]) // len(classes)
+    distinct = distinct and len(candidates) >= n
+    counts = _spread(weights, owners, n) if distinct else _rounded(weights, n)
+    counts = _exchanged(A, u, counts, owners if distinct else None, scaled)
+    taken = np.repeat(np.arange(len(counts)), counts)
+    found = candidates[torch.from_numpy(owners[taken])]
+    said = torch.from_numpy(np.array(classes)[taken % len(classes)])
     return Batch(
         records=found,
         labels=said,
         residual=residual(model.gradient(found, said), update, scaled),
     )
+
+
+def _weights(A: Floats, u: Floats) -> Floats:
+    """Return the weights, no less than 0, of least squares."""
+    try:
+        return np.asarray(nnls(A, u)[0])
+    except RuntimeError:  # columns so alike that it goes round in circles
+        square = A.T @ A
+        ridge = 1e-6 * np.trace(square) / len(square) * np.eye(len(square))
+        root = np.linalg.cholesky(square + ridge).T
+        try:
+            return np.asarray(nnls(root, np.linalg.solve(root.T, A.T @ u))[0])
+        except RuntimeError:
+            return np.maximum(A.T @ u, 0.0)
 
 
 def residual(found: Mapping[str, Tensor], update: Mapping[str, Tensor], scaled: bool) -> float:
@@ -102,13 +124,11 @@ def residual(found: Mapping[str, Tensor], update: Mapping[str, Tensor], scaled: 
     return float(np.sqrt(max(0.0, 1.0 - both * abs(both) / max(size * own, 1e-300))))
 
 
-def _coordinates(
-    model: Model, update: Mapping[str, Tensor], seed: int
-) -> dict[str, tuple[Tensor, float]]:
+def coordinates(model: Model, update: Mapping[str, Tensor], seed: int) -> Places:
     """Return some coordinates of each tensor that was sent, and by what they are multiplied."""
     rng = np.random.default_rng(seed)
     size = math.sqrt(sum(float((v**2).sum()) for v in update.values()))
-    places = {}
+    places: Places = {}
     for name, value in update.items():
         there = torch.arange(value.numel())
         if name == model.sparse:
@@ -121,7 +141,8 @@ def _coordinates(
     return places
 
 
-def _sketch(values: Mapping[str, Tensor], places: Mapping[str, tuple[Tensor, float]]) -> Floats:
+def sketch(values: Mapping[str, Tensor], places: Places) -> Floats:
+    """Return the values at those places, multiplied, one after another, float64 ``[n]``."""
     parts = [values[n].flatten()[there].double() * scale for n, (there, scale) in places.items()]
     return torch.cat(parts).numpy()
 
@@ -152,8 +173,22 @@ def _rounded(weights: Floats, n: int) -> Ints:
     return counts
 
 
-def _exchanged(A: Floats, u: Floats, counts: Ints, scaled: bool) -> Ints:
-    """Return counts that no exchange of one record for another brings nearer to the update."""
+def _spread(weights: Floats, owners: Ints, n: int) -> Ints:
+    """Return counts that add up to n, of the heaviest columns, at most one of each owner."""
+    counts = np.zeros(len(weights), dtype=np.int64)
+    taken: set[int] = set()
+    for column in np.argsort(-weights, kind="stable"):
+        if owners[column] not in taken and len(taken) < n:
+            taken.add(int(owners[column]))
+            counts[column] = 1
+    return counts
+
+
+def _exchanged(A: Floats, u: Floats, counts: Ints, owners: Ints | None, scaled: bool) -> Ints:
+    """Return counts that no exchange of one record for another brings nearer to the update.
+
+    owners: int64 ``[columns]``, of which no two columns are taken, or None.
+    """
     gram, onto, size = A.T @ A, A.T @ u, float(u @ u)
     n = counts.sum()
 
@@ -170,79 +205,12 @@ def _exchanged(A: Floats, u: Floats, counts: Ints, scaled: bool) -> Ints:
         squares = square - 2.0 * now[out, None] + 2.0 * now + diagonal[out, None] + diagonal
         squares -= 2.0 * gram[out]
         distances = distance(linear - onto[out, None] + onto, squares)
+        if owners is not None:
+            taken = np.isin(owners, owners[out]) & (owners != owners[out, None])
+            distances = np.where(taken, np.inf, distances)
         best = np.unravel_index(int(distances.argmin()), distances.shape)
         if distances[best] >= distance(linear, square) - 1e-12 * size:
             break
         counts[out[best[0]]] -= 1
         counts[best[1]] += 1
     return counts
-
-
-def least_effects(
-    model: Model,
-    batch: Batch,
-    update: Mapping[str, Tensor],
-    alike: Callable[[Tensor], Iterable[Tensor]],
-    parts: Sequence[Sequence[int]],
-    most: int,
-    seed: int,
-    same: float = 0.0,
-) -> Floats:
-    """Return for each record how far the gradient moves at least if it is another, ``[b]``.
-
-    As a share of the update's length, over other batches that are as like it as can be: ``alike``
-    gives a record's likes; then a part of it, by ``parts`` of the columns, or its label exchanged
-    with another record (``most`` of each drawn). same: the difference of values that is none.
-    """
-    rng = np.random.default_rng(seed)
-    size = math.sqrt(sum(float((v**2).sum()) for v in update.values()))
-    b = len(batch.records)
-    alone = [model.gradient(batch.records[i : i + 1], batch.labels[i : i + 1]) for i in range(b)]
-
-    def moved(rows: list[int], others: Tensor, labels: Tensor) -> float:
-        after = model.gradient(others, labels)
-        square = 0.0
-        for name, value in after.items():
-            before = torch.stack([alone[i][name] for i in rows]).sum(0)
-            square += float(((len(rows) * value - before).double() ** 2).sum())
-        return math.sqrt(square) / b / size
-
-    least = np.full(b, np.inf)
-    for i in range(b):
-        for other in alike(batch.records[i]):
-            least[i] = min(least[i], moved([i], other[None], batch.labels[i : i + 1]))
-    for i, j, others, labels in _crossed(batch, parts, same, most, rng):
-        least[[i, j]] = np.minimum(least[[i, j]], moved([i, j], others, labels))
-    return least
-
-
-def _crossed(
-    batch: Batch,
-    parts: Sequence[Sequence[int]],
-    same: float,
-    most: int,
-    rng: np.random.Generator,
-) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """Yield pairs of records that have exchanged a part or their labels, ``most`` of each."""
-    pairs = list(combinations(range(len(batch.records)), 2))
-    exchanges = []
-    for i, j in pairs:
-        other = (batch.records[i] - batch.records[j]).abs() > same
-        there = [k for k, part in enumerate(parts) if bool(other[list(part)].any())]
-        # Records that differ there only would be the same two again.
-        if len(there) > 1 or batch.labels[i] != batch.labels[j]:
-            exchanges += [(i, j, k) for k in there]
-    for row in rng.permutation(len(exchanges))[:most]:
-        i, j, k = exchanges[row]
-        records, part = batch.records[[i, j]].clone(), list(parts[k])
-        records[:, part] = records[:, part].flip(0)
-        yield i, j, records, batch.labels[[i, j]]
-    labels = [
-        (i, j)
-        for i, j in pairs
-        if batch.labels[i] != batch.labels[j]
-        and not torch.equal(batch.records[i], batch.records[j])
-    ]
-    for row in rng.permutation(len(labels))[:most]:
-        i, j = labels[row]
-        yield i, j, batch.records[[i, j]], batch.labels[[j, i]]

@@ -91,32 +91,56 @@ def present(layers: Sequence[Layer], gradients: Mapping[str, Tensor], columns: i
     return there
 
 
+@frozen(kw_only=True)
+class Rows:
+    """Rows that a span allows, float32 ``[n, columns]``; one-hot in every group.
+
+    moves: directions ``[k, columns]`` in which it allows their numbers to move, of length 1 in
+    units of the layer: none, but where the rows' categories depend on each other, as those of two
+    people with the same ones do. The numbers are then those nearest to the layer's 0.
+    rank: of the span, which the batch has too.
+    """
+
+    values: Tensor = field(repr=False)
+    moves: Tensor = field(repr=False)
+    rank: int
+
+
 def rows_of(
     layer: Layer,
     gradient: Tensor,
     groups: Sequence[Sequence[int]],
     most: int | None,
     tolerance: float,
-) -> Tensor:
-    """Return rows that the span allows, float32 ``[n, columns]``; one-hot in every group.
+) -> Rows | None:
+    """Return the rows that the span allows; None where it says nothing.
 
     layer: that is given all columns; gradient: of its weight; most: the number of records, where
     it is known; tolerance: the distance of categories from the span that is rounding.
     """
     if not bool(gradient.any()):
-        return torch.zeros(0, len(layer.inputs))
+        return None
     span = span_of(gradient.double(), most)
     if span.full:
-        return torch.zeros(0, len(layer.inputs))
+        return None
     there = present([layer], {layer.weight: gradient}, len(layer.inputs))
     choices = [[c for c in group if there[c]] for group in groups]
-    picks, weights = _picked(layer, span, groups, choices, tolerance)
-    vectors = weights @ span.basis.numpy()[:, layer.inputs]
-    values = (vectors - layer.shift) / layer.scale
-    for g, group in enumerate(groups):
-        values[:, list(group)] = 0.0
+    picks, weights, free = _picked(layer, span, groups, choices, tolerance)
+    basis = span.basis.numpy()[:, layer.inputs]
+    values, moves = weights @ basis - layer.shift, free @ basis
+    grouped = sorted({column for group in groups for column in group})
+    moves[:, grouped] = values[:, grouped] = 0.0
+    if len(moves):
+        moves = np.linalg.qr(moves.T)[0].T
+        values -= (values @ moves.T) @ moves
+    values, moves = values / layer.scale, moves / layer.scale
+    for g in range(len(groups)):
         values[np.arange(len(values)), picks[:, g]] = 1.0
-    return torch.from_numpy(values.astype(np.float32))
+    return Rows(
+        values=torch.from_numpy(values.astype(np.float32)),
+        moves=torch.from_numpy(moves.astype(np.float32)),
+        rank=len(span.basis),
+    )
 
 
 def _picked(
@@ -125,8 +149,10 @@ def _picked(
     groups: Sequence[Sequence[int]],
     choices: Sequence[Sequence[int]],
     tolerance: float,
-) -> tuple[Ints, Floats]:
-    """Return categories int64 ``[n, groups]``, by their columns, and weights of the basis."""
+) -> tuple[Ints, Floats, Floats]:
+    """Return categories int64 ``[n, groups]``, by their columns, and weights of the basis
+    ``[n, rank]``; and the weights ``[k, rank]`` that change no category.
+    """
     basis = span.basis.numpy()[:, layer.inputs]
     picks = np.zeros((1, len(groups)), dtype=np.int64)
     target = np.zeros((1, 0))
@@ -147,5 +173,7 @@ def _picked(
         kept = np.argsort(off, kind="stable")[:_MOST]
         kept = kept[off[kept] < tolerance]
         picks, target = picks[kept], target[kept]
-    weights = np.linalg.lstsq(basis[:, used].T, target.T, rcond=_DEPENDENT)[0].T
-    return picks, weights
+    left, sizes, right = np.linalg.svd(basis[:, used].T, full_matrices=False)
+    rank = int((sizes > _DEPENDENT * sizes[0]).sum())
+    weights = (target @ left[:, :rank] / sizes[:rank]) @ right[:rank]
+    return picks, weights, right[rank:]
