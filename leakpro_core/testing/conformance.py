@@ -8,7 +8,8 @@ An author runs them all, once for each offer (``leakpro plugins new`` writes tha
         check(offer)
 
 An attack on released tables (``access = Access.SAMPLES``) is checked in its own game, played by
-core's own referee; any other one in the membership game on a model.
+core's own referee; one on federated updates by ``update_checks``, on a linear model where it needs
+no framework's; any other one in the membership game on a model.
 """
 
 import inspect
@@ -25,9 +26,10 @@ from leakpro_core.arrays import Floats
 from leakpro_core.games.membership import MembershipAnswer, MembershipChallenge, Secret
 from leakpro_core.offers import Access, AttackOffer
 from leakpro_core.references import resolve
-from leakpro_core.testing import table_checks
+from leakpro_core.testing import table_checks, update_checks
 from leakpro_core.testing.runs import PlainRun, SilentLog, ask
 from leakpro_core.testing.simulation import simulated_challenge
+from leakpro_core.testing.updates import simulated_release
 
 __all__ = ["ATTACK_CHECKS", "PlainRun", "SilentLog", "answer", "challenge_for"]
 
@@ -87,6 +89,10 @@ def check_answer(offer: AttackOffer) -> None:
 
     Attacks on tables are played blind, too: with auxiliary rows in the place of the release.
     """
+    if _on_updates(offer):
+        update_checks.check_answer(offer, _case(offer))
+        update_checks.check_undisclosed(offer, _case(offer))
+        return
     if _on_tables(offer):
         table_checks.check_answer(offer)
         return
@@ -100,6 +106,9 @@ def check_extremes(offer: AttackOffer) -> None:
 
     Of tables: missing values, ties, columns of one value or of none, equal rows, three rows.
     """
+    if _on_updates(offer):
+        update_checks.check_empty(offer, _case(offer))
+        return
     if _on_tables(offer):
         table_checks.check_extremes(offer)
         return
@@ -110,6 +119,10 @@ def check_extremes(offer: AttackOffer) -> None:
 
 def check_seed(offer: AttackOffer) -> None:
     """The same challenge and seed give the same answer; global random state is left alone."""
+    if _on_updates(offer):
+        update_checks.check_seed(offer, _case(offer))
+        update_checks.check_model(offer, _case(offer))
+        return
     if _on_tables(offer):
         table_checks.check_seed(offer, _global_state)
         return
@@ -123,6 +136,9 @@ def check_seed(offer: AttackOffer) -> None:
 
 def check_direction(offer: AttackOffer) -> None:
     """Higher means surer: a plain leak is found, members above non-members."""
+    if _on_updates(offer):
+        update_checks.check_direction(offer, _case(offer))
+        return
     if _on_tables(offer):
         table_checks.check_direction(offer)
         return
@@ -133,6 +149,9 @@ def check_direction(offer: AttackOffer) -> None:
 
 def check_no_leak(offer: AttackOffer) -> None:
     """Where nothing leaks nothing is found: claims follow no order of the candidates."""
+    if _on_updates(offer):
+        update_checks.check_noise(offer, _case(offer))
+        return
     if _on_tables(offer):
         table_checks.check_no_leak(offer)
         return
@@ -173,6 +192,20 @@ def check_light_import(module: str) -> None:
 
 def _on_tables(offer: AttackOffer) -> bool:
     return offer.access is Access.SAMPLES
+
+
+def _on_updates(offer: AttackOffer) -> bool:
+    return offer.access is Access.UPDATE
+
+
+def _case(offer: AttackOffer) -> update_checks.Case:
+    assert offer.backend is None, (
+        f"{offer.ref} needs a model of {offer.backend}: give one to "
+        "leakpro_core.testing.update_checks.UPDATE_CHECKS"
+    )
+    return update_checks.Case(
+        release=simulated_release(0, members=40, others=120, auxiliary=40, shape=(60,))
+    )
 
 
 def _check_claims(claims: Floats, challenge: MembershipChallenge) -> None:
