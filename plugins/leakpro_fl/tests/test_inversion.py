@@ -202,20 +202,23 @@ def test_of_all_starts_the_least_residual_is_kept():
     assert min(each.residual for each in seen_) == best.residual
 
 
-@pytest.mark.parametrize(("surrogate", "kept"), [(0.79, True), (0.81, False)])
-def test_masks_that_can_be_seen_are_kept_where_the_residual_is_a_fifth_lower(surrogate, kept):
-    ours = Objective(update=lambda x, y, graph: [x], sent=torch.zeros(128), weights=torch.ones(128))
-    problem = Problem(prior=prior_of(challenge_of()[0]), labels=torch.tensor([0, 1]))
-    starts = [
-        Attempt(
-            method=Method(loss="distance", optimiser="signed", variation=0.0, visible=visible),
-            objective=ours,
-            parts=(),
-            residual=residual,
-        )
-        for visible, residual in ((False, 1.0), (True, surrogate))
-    ]
-    assert search(problem, starts, 0).method.visible == kept
+@pytest.mark.parametrize(("visible", "seen_"), [(True, 2), (False, 0)])
+def test_masks_are_seen_in_every_other_step(visible, seen_):
+    kinds = []
+
+    def update(x, y, graph):
+        made = torch.relu(x)
+        kinds.append(type(made.grad_fn).__name__)
+        return [made]
+
+    prior = prior_of(challenge_of()[0])
+    begun = Attempt(
+        method=Method(loss="distance", optimiser="signed", variation=0.0, visible=visible),
+        objective=Objective(update=update, sent=torch.zeros(128), weights=torch.ones(128)),
+        parts=tuple(prior.start(2, torch.Generator().manual_seed(0), 1.0)),
+    )
+    descend(Problem(prior=prior, labels=torch.tensor([0, 1])), begun, 6, 0.1)
+    assert kinds[:4].count("_ReluBackward") == seen_
 
 
 def test_an_attempt_never_ends_worse_than_it_began():

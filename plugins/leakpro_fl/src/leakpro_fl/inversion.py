@@ -28,9 +28,9 @@ from leakpro_fl.visible import VisibleMasks
 
 IMAGES = (
     Method(loss="cosine", optimiser="signed", variation=0.1, visible=True),
-    Method(loss="cosine", optimiser="signed", variation=0.3, visible=True),
-    Method(loss="distance", optimiser="signed", variation=0.1),
-    Method(loss="distance", optimiser="signed", variation=0.3),
+    Method(loss="cosine", optimiser="signed", variation=0.1, visible=True),
+    Method(loss="distance", optimiser="signed", variation=0.1, visible=True),
+    Method(loss="distance", optimiser="signed", variation=0.3, visible=True),
     Method(loss="distance", optimiser="l-bfgs", variation=0.01),
 )
 """Of which all are tried."""

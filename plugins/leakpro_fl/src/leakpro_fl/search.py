@@ -16,7 +16,7 @@ from leakpro_fl.objective import Objective
 from leakpro_fl.priors import Prior
 from leakpro_fl.visible import VisibleMasks
 
-STEPS = (0.2, 0.15, 0.1)
+STEPS = (0.2, 0.1, 0.1)
 """First step of signed Adam in trials and after, in spreads of the records, of each part."""
 
 _LAST = 0.01
@@ -28,15 +28,8 @@ _AVERAGED = 0.2
 _BOUNDS = 3.0
 """Weight of the mean squared distance from the bounds."""
 
-_SURROGATE = 1.25
-"""By how much the residual must be lower for visible masks to be kept.
-
-Descent along a surrogate finds low residuals far from the records too, in deep networks above all:
-there, at one residual, what is found without it is nearer. Where it helps, it helps by far more.
-"""
-
-_SHARES = (0.3, 0.2)
-"""Of the budget: for trials of all starts, then of the best third; the best has the rest."""
+_SHARES = (0.15, 0.25)
+"""Of the budget: for trials of all starts, then of the best two; the best has the rest."""
 
 
 @frozen(kw_only=True)
@@ -45,7 +38,11 @@ class Method:
 
     loss: "distance" or "cosine", relative to a blind guess's; optimiser: "signed" (Adam of the
     gradient's signs) or "l-bfgs"; variation: weight of the total variation; visible: whether masks
-    of ReLU can be seen.
+    of ReLU can be seen in every other step.
+
+    Descent that always sees masks finds low residuals far from the records, in deep networks above
+    all; descent that never does stalls early. Step by step in turn finds lower residuals than
+    either, and nearer records.
     """
 
     loss: str
@@ -66,11 +63,6 @@ class Attempt:
     residual: float = math.inf
     spent: int = 0
 
-    @property
-    def rank(self) -> float:
-        """Return what the least of is kept: the residual, a surrogate's at a disadvantage."""
-        return self.residual * (_SURROGATE if self.method.visible else 1.0)
-
 
 @frozen(kw_only=True)
 class Problem:
@@ -87,11 +79,16 @@ class Problem:
         """Return labels int64 ``[b]`` or probabilities ``[b, classes]``."""
         return parts[-1].softmax(dim=1) if self.labels is None else self.labels
 
-    def loss(self, attempt: Attempt, parts: Sequence[Tensor]) -> tuple[float, list[Tensor]]:
-        """Return the regularised objective, and its derivatives by all parts."""
+    def loss(
+        self, attempt: Attempt, parts: Sequence[Tensor], *, visible: bool = False
+    ) -> tuple[float, list[Tensor]]:
+        """Return the regularised objective, and its derivatives by all parts.
+
+        visible: whether the derivatives see the masks of ReLU.
+        """
         free = [part.detach().requires_grad_() for part in parts]
         x = self.records(free)
-        with VisibleMasks() if attempt.method.visible else nullcontext():
+        with VisibleMasks() if visible else nullcontext():
             made = attempt.objective.update(x, self.labels_of(free), True)
         value, slopes = attempt.objective.loss(attempt.method.loss, made)
         prior = attempt.method.variation * self.prior.variation(x)
@@ -120,21 +117,22 @@ class Problem:
 def search(problem: Problem, starts: Sequence[Attempt], budget: int) -> Attempt:
     """Return the attempt of the least residual after at most ``budget`` evaluations in all.
 
-    All starts have a short trial; the best third of them goes on; then the best alone, and where it
-    stalls the one after it.
+    All starts have a short trial; the best two go on; then the better one alone, and where it
+    stalls those after it.
     """
-    left, ranked = budget, list(starts)
-    rounds = zip((len(starts), -(-len(starts) // 3)), _SHARES, STEPS, strict=False)
-    for kept, share, step in rounds:
-        each = int(share * budget) // kept
-        tried = [descend(problem, attempt, each, step) for attempt in ranked[:kept]]
-        left -= sum(n.spent - o.spent for n, o in zip(tried, ranked[:kept], strict=True))
-        ranked = sorted([*tried, *ranked[kept:]], key=lambda attempt: attempt.rank)
+    left, ranked, chosen = budget, list(starts), list(starts)
+    for share, step in zip(_SHARES, STEPS, strict=False):
+        each = int(share * budget) // max(1, len(chosen))
+        tried = [descend(problem, attempt, each, step) for attempt in chosen]
+        left -= sum(n.spent - o.spent for n, o in zip(tried, chosen, strict=True))
+        others = [attempt for attempt in ranked if all(attempt is not c for c in chosen)]
+        ranked = sorted([*tried, *others], key=lambda attempt: attempt.residual)
+        chosen = ranked[:2]
     best = ranked[0]
     for attempt in ranked:
         found = descend(problem, attempt, left, STEPS[-1])
         left -= found.spent - attempt.spent
-        best = min(best, found, key=lambda each: each.rank)
+        best = min(best, found, key=lambda each: each.residual)
     return best
 
 
@@ -170,7 +168,8 @@ def _signed(
     for t in range(evaluations):
         done = t / evaluations
         step = first * (_LAST + (1.0 - _LAST) * 0.5 * (1.0 + math.cos(math.pi * done)))
-        value, slopes = problem.loss(attempt, parts)
+        visible = attempt.method.visible and t % 2 == 0
+        value, slopes = problem.loss(attempt, parts, visible=visible)
         if not math.isfinite(value):
             return [], t + 1
         for part, slope, speed in zip(parts, slopes, moving, strict=True):
