@@ -235,13 +235,9 @@ def zeros(update: ClientUpdate) -> ClientUpdate:
     return evolve(update, values=values)
 
 
-def of_no_parameter(buffers: Collection[str]) -> Change:
-    """Return a change that leaves no array but buffers."""
-
-    def change(update: ClientUpdate) -> ClientUpdate:
-        return evolve(update, values={n: v for n, v in update.values.items() if n in buffers})
-
-    return change
+def last_alone(update: ClientUpdate) -> ClientUpdate:
+    """Return an update of which nothing but its last array was sent."""
+    return evolve(update, values=dict([list(update.values.items())[-1]]))
 
 
 def noise(update: ClientUpdate) -> ClientUpdate:

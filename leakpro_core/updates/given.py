@@ -1,6 +1,6 @@
 """What an audit of updates was given, checked: records, their form, and updates that fit."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from attrs import evolve
@@ -103,8 +103,18 @@ def modality_of(plan: Plan, people: Population | None, shape: tuple[int, ...]) -
     return "image" if said == "tabular" and len(shape) == _IMAGE else said
 
 
-def check_values(before: Mapping[str, AnyArray], values: Mapping[str, AnyArray], what: str) -> None:
-    """Raise ``BadArray`` or ``TrainingFailed`` unless an update fits the model, and is finite."""
+def check_values(
+    before: Mapping[str, AnyArray],
+    values: Mapping[str, AnyArray],
+    what: str,
+    buffers: Collection[str] = (),
+) -> None:
+    """Raise ``BadArray`` or ``TrainingFailed`` unless an update fits the model, and is finite.
+
+    buffers: names that are no parameters, of which alone no update is made.
+    """
+    if not set(values) - set(buffers):
+        raise BadArray(what, found="no parameter of the model", expected="at least one")
     for name, value in values.items():
         if name not in before or np.shape(value) != np.shape(before[name]):
             there = f"of shape {np.shape(before[name])}" if name in before else "no such array"

@@ -97,7 +97,8 @@ class UpdateStage:
         before = self.release.before
         seed = spawn(self.seed, "update", item.number)
         values = self.client.update(before, item.records, item.labels, seed)
-        check_values(before, values, f"the client's update of batch {item.number + 1}")
+        what = f"the client's update of batch {item.number + 1}"
+        check_values(before, values, what, self.release.buffers)
         return ClientUpdate(before=before, values=values, records=item.records, labels=item.labels)
 
 
@@ -173,7 +174,7 @@ def _items(
     items = []
     for number, update in enumerate(updates.updates):
         what = f"update {number + 1}"
-        check_values(update.before, update.values, what)
+        check_values(update.before, update.values, what, updates.buffers)
         if update.records is not None and update.labels is not None:
             check_batch(update, shape, classes, updates.disclosed.examples, what)
         items.append(

@@ -201,3 +201,14 @@ def test_reconstructions_of_another_number_or_without_labels_reproduce_nothing(t
     assert "no labels" in reproduced(stage, item, evolve(right, labels=None))
     fewer = evolve(right, records=item.records[:1], labels=item.labels[:1])
     assert "they are 1 records, and the update is of 2" in reproduced(stage, item, fewer)
+
+
+def test_an_update_of_no_parameter_is_refused(tmp_path):
+    release = load(Options(received=1), None)
+    (update,) = release.updates.updates
+    left = {"bias": update.values["bias"]}
+    statistics = evolve(
+        release.updates, updates=(evolve(update, values=left),), buffers=("bias", "weight")
+    )
+    with pytest.raises(BadArray, match="update 1: found no parameter of the model"):
+        settle(plan(tmp_path, "exact"), evolve(release, updates=statistics))
