@@ -20,9 +20,13 @@ def page(*, speed: bool) -> str:
     return "\n\n".join(parts or ["None has been measured yet."]) + "\n"
 
 
+MOST_ROWS = 100
+"""Of a table; longer ones are for machines."""
+
+
 def _figures(figures: object, level: int) -> list[str]:
     if isinstance(figures, list) and figures and isinstance(figures[0], Mapping):
-        return [_rows(figures)]
+        return [_rows(figures)] if len(figures) <= MOST_ROWS else [f"{len(figures)} rows."]
     if not isinstance(figures, Mapping):
         return [_value(figures)]
     plain = {k: v for k, v in figures.items() if not _nested(v)}
