@@ -212,7 +212,8 @@ class Games:
         instead, where no auxiliary table is given.
     tolerance: how far off a guessed number still counts, as a share of the range in which the
         middle nine tenths of its column lie.
-    planted: shares of released rows that the positive controls replace by original rows.
+    planted: shares of released rows that the positive controls replace by original rows; of
+        updates, of which single records are planted, an empty list switches that off.
     batches: how many batches core draws, and lets a client make an update of.
     decoys: records among which a reconstruction must name one of the batch, beside it; as many as
         the batch has where that is more.
