@@ -37,7 +37,17 @@ CODE = (
     "leakpro_core/statistics/paired.py",
     *(
         f"plugins/leakpro_fl/src/leakpro_fl/{name}.py"
-        for name in ("client", "defences", "exact", "inversion", "objective", "search", "seen")
+        for name in (
+            "client",
+            "defences",
+            "exact",
+            "inversion",
+            "objective",
+            "one_hot",
+            "relaxed",
+            "search",
+            "seen",
+        )
     ),
 )
 ADULT = evidence.ROOT.parent / "shared" / "data" / "adult.parquet"
@@ -81,9 +91,13 @@ decoys = 1216
 
 [[attacks]]
 name = "inversion"
-iterations = 40
-"""
-EXACT = """
+iterations = 100
+
+[[attacks]]
+name = "one-hot"
+restarts = 1
+iterations = 100
+
 [[attacks]]
 name = "exact"
 """
@@ -127,8 +141,7 @@ def audited(name: str, case: dict[str, Any], batches: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         plan, out = Path(folder) / "plan.toml", Path(folder) / "out"
         text = PLAN.format(name=name, groups=_encoded()[2], batches=batches, **case)
-        # Under noise this attack answers without a record, and the verdict would be of that.
-        plan.write_text(text if case["noise"] else text + EXACT)
+        plan.write_text(text)
         env = os.environ | {"PYTHONPATH": str(evidence.ROOT / "bench"), "OMP_NUM_THREADS": "1"}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(

@@ -108,8 +108,9 @@ def attack(challenge: InversionChallenge, options: ExactOptions, run: Run) -> In
 
     Claims are minus the logarithm of the residual. Certified are records that meet every condition
     of ``certificate``. Where a batch cannot be taken apart, the answer is records that a neuron saw
-    alone, none if there are none. ``NotApplicable`` where no linear layer with a bias is given the
-    records, batches pass nothing like a ReLU there, or the client did not descend by gradients.
+    alone. ``NotApplicable`` where there are none of these either, no linear layer with a bias is
+    given the records, batches pass nothing like a ReLU there, or the client did not descend by
+    gradients.
     """
     with threads(1):
         case = _case(challenge)
@@ -294,6 +295,13 @@ def _certified(case: _Case, best: _Trial) -> Bools:
 def _answer_alone(challenge: InversionChallenge, matrix: Tensor) -> InversionAnswer:
     """Return the records that several neurons saw alone, none of them certified."""
     sides = low_rank.alone(matrix)
+    if not len(sides):
+        raise NotApplicable(
+            "exact records",
+            found="a batch or noise that hides the rank of the first layer's gradient, and no "
+            "neurons that saw one record alone",
+            expected="fewer records than the layer has neurons, and little noise",
+        )
     if challenge.disclosed.examples is not None:
         sides = sides[: challenge.disclosed.examples]
     records = (sides[:, :-1] / sides[:, -1:]).numpy().astype(np.float32)
