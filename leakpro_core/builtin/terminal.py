@@ -58,8 +58,10 @@ def _attacks(console: Console, report: RiskReport) -> None:
         hits = [a for a in mine if _plays_success(a)]
         claims = [a for a in mine if a not in hits]
         console.print(_line(f"Attacks as {card.name} ({card.label}, sees {card.access}):"))
-        if claims or not hits:
+        if claims:
             _detection(console, claims, levels)
+        elif not hits:
+            console.print("  none was played to its end")
         if claims and hits:
             console.print()
         if hits:
@@ -68,7 +70,7 @@ def _attacks(console: Console, report: RiskReport) -> None:
     of_people = [a for a in finished if _plays_success(a) and a.game != INVERSION]
     only_success = bool(finished) and all(map(_plays_success, finished))
     level = f"{report.policy.confidence:.0%}"
-    if not only_success:
+    if finished and not only_success:
         _legend(
             console,
             f"Intervals at {level}; a TPR and its FPR have one threshold. "

@@ -187,7 +187,7 @@ def test_every_coverage_over_all_facets_is_shown_and_p_once(tmp_path: Path) -> N
         ((detection("distance"), attack("boosted", point(0.4, 0.3))), (True, True)),
         ((attack("boosted", point(0.4, 0.3)),), (False, True)),
         ((detection("distance"),), (True, False)),
-        ((), (True, False)),
+        ((), (False, False)),
     ],
 )
 def test_there_is_a_table_of_membership_only_where_it_was_played(

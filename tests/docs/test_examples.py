@@ -76,6 +76,30 @@ def test_the_plans_of_the_readme_are_valid_beside_the_files_of_the_examples(
     check(readme)
 
 
+RECEIVED = """
+from safetensors.torch import save_file
+from my_models import build
+before = build().state_dict()
+save_file(before, "global.safetensors")
+save_file({name: value + 0.01 for name, value in before.items()}, "client.safetensors")
+"""
+
+MODELS = """
+from torch import nn
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 4), nn.ReLU(), nn.Linear(4, 10))
+"""
+
+
+def test_the_plan_of_the_readme_for_an_update_is_valid(tmp_path):
+    plan = re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)[2]
+    (tmp_path / "my_models.py").write_text(MODELS)
+    (tmp_path / "plan.toml").write_text(plan)
+    made = run(sys.executable, "-c", RECEIVED, folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    check(tmp_path / "plan.toml")
+
+
 def test_the_tables_of_the_example_are_what_its_script_writes(examples, tmp_path):
     script = examples / "synthetic" / "tables.py"
     assert run(sys.executable, script, tmp_path, folder=tmp_path).returncode == 0

@@ -5,6 +5,7 @@ import json
 import models
 import numpy as np
 import pytest
+from attrs import evolve
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from leakpro_core.options import build
 from leakpro_core.records import Disclosed
 from leakpro_core.references import ImportPath
 from leakpro_core.testing.conformance import PlainRun
+from leakpro_core.testing.runs import SilentLog
 
 SIDECAR = {"kind": "weights", "examples": 12, "lr": 0.1, "momentum": 0.9, "batch_size": 4}
 
@@ -181,10 +183,22 @@ def test_the_dtype_of_halves_is_seen(folder, run):
     assert np.float32 == release.updates.updates[0].values["0.weight"].dtype
 
 
-def test_a_wrong_kind_is_noted(folder, run):
+class Warned(SilentLog):
+    """A log that keeps its warnings."""
+
+    def __init__(self):
+        self.said = []
+
+    def warning(self, event, **values):
+        self.said.append((event, values))
+
+
+def test_a_wrong_kind_is_noted_and_warned_of(folder, run):
     (folder / "said.json").write_text(json.dumps(SIDECAR | {"kind": "delta"}))
-    (note,) = load(plan(folder), run).notes
+    log = Warned()
+    (note,) = load(plan(folder), evolve(run, log=log)).notes
     assert "declared a delta, but looks like weights" in note
+    assert log.said == [("doubtful update", {"why": note})]
 
 
 def test_an_update_of_zeros_is_loaded_with_a_note(folder, run):

@@ -59,7 +59,10 @@ def load(options: ReceivedOptions, run: Run) -> Release:
         )
         for number, each in enumerate(values)
     )
-    notes = (*notes, *more, *_doubts(options, updates, disclosed, buffers))
+    doubted = _doubts(options, updates, disclosed, buffers)
+    for doubt in doubted:
+        run.log.warning("doubtful update", why=doubt)
+    notes = (*notes, *more, *doubted)
     handle = TorchClient(
         module=module,
         disclosed=disclosed,
