@@ -117,16 +117,18 @@ def size_control(plan: Plan, stage: UpdateStage) -> Control:
         f"{_range([len(b.decoys) - b.size for b in batches])} decoys"
     )
     what = (
-        f"of an attack that knows nothing, that of every 100 reconstructions over "
-        f"{plain(100.0 * tolerated)} more are nearest to a record of the client's batch than to "
-        "one of a decoy batch"
+        f"that of 100 reconstructions at most {plain(100.0 * tolerated)} more are nearest to a "
+        "record of the client's batch than to one of a decoy batch"
     )
     if n >= FEWEST and high <= tolerated:
-        said, result = f"{have}, are enough to exclude, {what}.", "pass"
+        said, result = f"{have}, are enough to show of an attack that knows nothing {what}.", "pass"
     else:
         needed = max(FEWEST, units_needed(luck, tolerated, confidence))
-        many = f"are too few to exclude, even {what}; about {needed:,} batches are enough."
-        said, result = f"{have}, {many}", "warn"
+        said = (
+            f"{have}, are too few: not even of an attack that knows nothing could they show {what}."
+            f" About {needed:,} batches are enough."
+        )
+        result = "warn"
     if not stage.release.updates and n < plan.games.batches:
         said += (
             f" {plan.games.batches:,} were asked for; the clients have too few records for more, "

@@ -5,8 +5,8 @@ import json
 import models
 import numpy as np
 import pytest
-from attrs import evolve
 import torch
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from leakpro_fl.client import TorchClient
