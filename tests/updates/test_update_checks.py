@@ -39,7 +39,7 @@ def test_too_few_batches_warn(tmp_path, batches, others, result):
     control = size_control(chosen, stage)
     assert control.result == result
     assert "0.99% of the time" in control.sensitivity
-    assert "over 10 more are nearest to a record of the client's batch than to" in control.statement
+    assert "at most 10 more are nearest to a record of the client's batch than" in control.statement
     assert ("batches are enough" in control.statement) == (result == "warn")
 
 
