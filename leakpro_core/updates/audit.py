@@ -1,11 +1,9 @@
 """An audit of federated updates, from top to bottom: stage, attack, control, judge, report."""
 
-from collections.abc import Sequence
-
 from leakpro_core.controls.vulnerable import vulnerable_tenth
 from leakpro_core.errors import BadValue, NotApplicable
 from leakpro_core.files import Shelf
-from leakpro_core.plan import ChosenAttack, Plan
+from leakpro_core.plan import Plan
 from leakpro_core.plugins import PluginSet
 from leakpro_core.protocols import Log
 from leakpro_core.records import Release
@@ -65,7 +63,6 @@ def audit(
         )
         outcome = play(one, attack)
         played.append(outcome)
-        refuse_inapplicable(plan, attack, played)
         if outcome.status == "finished":
             key = (one.adversary.name, attack.label)
             beheld[key] = behold(plan, one, outcome)
@@ -85,6 +82,8 @@ def audit(
         started=started,
         clock=clock,
     )
+    # Not before: where the disk is full, say, what was answered is all that there is.
+    store.write_report(report)
     forget(store.answers)
     return report
 
@@ -118,18 +117,6 @@ def refuse_unplayable(plan: Plan, staged: UpdateStage, log: Log) -> None:
                 found=str(reasons[0]),
                 fix="Give it what it needs, or take it out of the plan.",
             )
-
-
-def refuse_inapplicable(plan: Plan, attack: ChosenAttack, played: Sequence[UpdatePlayed]) -> None:
-    """Raise ``NotApplicable`` where an attack that the plan names applies to no adversary."""
-    mine = [p for p in played if p.attack.label == attack.label]
-    refused = all(p.status == "not applicable" for p in mine)
-    if attack.named and refused and len(mine) == len(plan.adversaries):
-        raise NotApplicable(
-            f"attack {attack.label!r} cannot be played",
-            found=mine[0].reason,
-            fix="Take it out of the plan.",
-        )
 
 
 def scenes_of(

@@ -113,7 +113,8 @@ def size_control(plan: Plan, stage: UpdateStage) -> Control:
     tolerated = plan.policy.excess_tolerance
     high = bounded(luck, n, confidence)
     have = (
-        f"{n:,} {'batch' if n == 1 else 'batches'} of {_sizes(batches)}, each with "
+        f"{n:,} {'batch' if n == 1 else 'batches'} of {_sizes(batches)}, "
+        f"{'' if n == 1 else 'each '}with "
         f"{_range([len(b.decoys) - b.size for b in batches])} decoys"
     )
     what = (
@@ -125,8 +126,8 @@ def size_control(plan: Plan, stage: UpdateStage) -> Control:
     else:
         needed = max(FEWEST, units_needed(luck, tolerated, confidence))
         said = (
-            f"{have}, are too few: not even of an attack that knows nothing could they show {what}."
-            f" About {needed:,} batches are enough."
+            f"{have}, {'is' if n == 1 else 'are'} too few: not even of an attack that knows "
+            f"nothing could they show {what}. About {needed:,} batches are enough."
         )
         result = "warn"
     if not stage.release.updates and n < plan.games.batches:
@@ -178,8 +179,8 @@ def exchange_control(plan: Plan, stage: UpdateStage, seed: int) -> Control:
         return _not_run(name, "No batch can be judged")
     batches = _disjoint(stage)
     if len(batches) < FLIPPED:
-        few = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
-        return _not_run(name, f"With {few} that share no records it could tell nothing")
+        few = "1 batch" if len(batches) == 1 else f"{len(batches)} batches that share no records"
+        return _not_run(name, f"With {few} it could tell nothing")
     rows = np.sort(generator(seed, "guesses").permutation(len(aside.records))[:GUESSES])
     shares = np.array([_named(stage, b, aside.records[rows]) for b in batches])
     p = flipped_p(shares[:, 0] - shares[:, 1], spawn(seed, "flips"))

@@ -32,7 +32,10 @@ PLANTED = 8
 """Records that are planted, at most; fewer where the audit has fewer batches."""
 
 OFF = "The plan switched it off"
-MISSED = "none of its attacks names the records that plain gradients of one record each give away"
+MISSED = (
+    "none of its attacks names, more often than luck may, the records that plain gradients of one "
+    "record each give away"
+)
 
 _WHOLE = 1.0 - 1e-9
 
@@ -152,9 +155,11 @@ def judged(
     """Return the control, and whether some attack names more of the planted records than by luck.
 
     A record is named where the surest claim about its update is right, and no other record is as
-    near. By luck, that is one of the pool; of a label, one of the most frequent class.
+    near. By luck, that is one of the pool; of a label, one of the most frequent class. Who names
+    labels shows nothing of attacks that make records: where there are any, one of them has to.
     """
     n = len(stage.items)
+    of_records = {p.attack.label for p in played if p.refereed is None or _first(p) != LABELS}
     seen: list[str] = []
     missed: list[str] = []
     parts: list[str] = []
@@ -165,8 +170,9 @@ def judged(
             parts.append(f"{label} could not be played ({p.reason.rstrip('.')})")
             continue
         count = named(p.refereed)
-        parts.append(f"{label} named {'none' if not count else f'{count} of {n}'}")
         right = luck(_chances(stage, p.refereed.facets[0]), count) <= alpha
+        lucky = ", as luck may" if count and not right else ""
+        parts.append(f"{label} named {'none' if not count else f'{count} of {n}{lucky}'}")
         (seen if right else missed).append(label)
     what = "1 record was" if n == 1 else f"{n} records were"
     said = f"{what} planted, each in a plain gradient without a defence: {', '.join(parts)}."
@@ -174,7 +180,8 @@ def judged(
         none = "it finds" if len(missed) == 1 else "they find"
         said += f" Of {listed(missed)}, that {none} nothing says nothing."
     result = "pass" if not missed else "warn" if seen else "fail"
-    return _control(adversary, result, said), bool(seen)
+    counted = of_records.intersection(seen) if of_records else seen
+    return _control(adversary, result, said), bool(counted)
 
 
 def named(refereed: Refereed) -> int:
@@ -203,6 +210,10 @@ def _chances(stage: UpdateStage, facet: str) -> list[float]:
         of = people.labels[members_of(people)]
         return [float(np.bincount(of).max() / len(of))] * len(stage.items)
     return [item.batch.null_p for item in stage.items if item.batch is not None]
+
+
+def _first(p: UpdatePlayed) -> str:
+    return "" if p.refereed is None else p.refereed.facets[0]
 
 
 def _finished(p: UpdatePlayed, adversary: str) -> bool:

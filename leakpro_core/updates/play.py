@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from leakpro_core.arrays import Bools, Floats, array
-from leakpro_core.errors import CannotWrite, LeakProError, NotApplicable, WrongAnswer
+from leakpro_core.errors import CannotWrite, LeakProError, NotApplicable
 from leakpro_core.files import Shelf, cannot_write
 from leakpro_core.games import gradient_inversion, update_membership
 from leakpro_core.games.gradient_inversion import InversionAnswer
@@ -25,6 +25,7 @@ from leakpro_core.seeds import spawn
 from leakpro_core.tabular.play import TablePlayed
 from leakpro_core.units import RunOf
 from leakpro_core.updates import kept
+from leakpro_core.updates.answered import check_form, check_told
 from leakpro_core.updates.stage import Item, UpdateStage
 from leakpro_core.updates.together import joined
 
@@ -190,26 +191,8 @@ def _answer(scene: UpdateScene, attack: ChosenAttack, item: Item) -> InversionAn
     )
     answer = _ask(scene, attack, drawn, InversionAnswer, item.number)
     if item.batch is None:  # else the referee checks it
-        _check(answer, stage.shape, attack.label)
+        check_form(answer, stage, attack.label)
     return answer
-
-
-def _check(answer: InversionAnswer, shape: tuple[int, ...], attack: str) -> None:
-    """Raise ``WrongAnswer`` where an answer about a batch that nobody knows has another form."""
-    said = answer.labels if answer.records is None else answer.records
-    k = 0 if said is None else len(said)
-    for name, values, expected in (
-        ("records", answer.records, (k, *shape)),
-        ("labels", answer.labels, (k,)),
-        ("claims", answer.claims, (k,)),
-        ("certified", answer.certified, (k,)),
-    ):
-        if values is not None and values.shape != expected:
-            raise WrongAnswer(
-                f"answer of attack {attack!r}",
-                found=f"{name} of shape {values.shape}",
-                expected=str(expected),
-            )
 
 
 def _refereed(
@@ -284,6 +267,8 @@ def _ask(
         answer = resolve(attack.offered.offer.ref)(challenge, attack.options, run)
     if not isinstance(answer, wanted):
         raise TypeError(f"the attack returned {type(answer).__name__}, not a {wanted.__name__}")
+    if isinstance(answer, InversionAnswer):
+        check_told(answer, attack.label)
     if scene.answers is not None:
         kept.keep(scene.answers, key, answer)
     return answer

@@ -116,6 +116,19 @@ def notes(challenge, options, run):
     return evolve(updates.guess(challenge, options, run), notes=("A note.", "Another.", "A note."))
 
 
+def no_number(challenge, options, run):
+    return evolve(updates.guess(challenge, options, run), residual=None)
+
+
+def listed_notes(challenge, options, run):
+    return evolve(updates.guess(challenge, options, run), notes=["A note."])
+
+
+def letters(challenge, options, run):
+    answer = updates.guess(challenge, options, run)
+    return evolve(answer, records=answer.records.astype(str))
+
+
 def labels_only(challenge, options, run):
     bias = challenge.update["bias"]
     said = updates.exact(challenge, options, run).labels
@@ -132,6 +145,7 @@ def random(challenge, options, run):
 
 INVERSION = (
     *("sulks", "other_type", "other_shape", "infinite", "boasts", "labels_only", "notes"),
+    *("no_number", "listed_notes", "letters"),
     *("refuses", "refuses_some", "refuses_the_ignorant", "exact", "guess"),
 )
 MEMBERSHIP = ("aligned", "constant", "random")

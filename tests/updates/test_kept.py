@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from fake_updates import Options, audit, load, plan, written
 
+from leakpro_core.errors import CannotWrite
 from leakpro_core.files import Shelf, save_array
 from leakpro_core.games.gradient_inversion import InversionAnswer
 from leakpro_core.games.membership import MembershipAnswer
+from leakpro_core.store import Store
 from leakpro_core.testing.runs import SilentLog
 from leakpro_core.updates.audit import settle
 from leakpro_core.updates.kept import forget, keep, key_of, recall
@@ -50,6 +52,20 @@ def test_no_batch_that_was_answered_is_asked_again(tmp_path, monkeypatch):
         assert same[0] == same[1]
     # No reconstruction is left behind.
     assert list((tmp_path / "run" / "answers").iterdir()) == []
+
+
+def test_answers_are_there_until_the_report_is(tmp_path, monkeypatch):
+    def full(store, report):
+        raise CannotWrite("report.json", found="No space left on device")
+
+    calls = counting(monkeypatch, "exact", killed_at=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "write_report", full)
+        with pytest.raises(CannotWrite):
+            audit(tmp_path, "exact", more=SMALL)
+    asked = len(calls)
+    audit(tmp_path, "exact", more=SMALL)
+    assert len(calls) == asked
 
 
 def test_claims_about_members_are_kept_too(tmp_path, monkeypatch):

@@ -6,10 +6,12 @@ from attrs import evolve, frozen
 from fake_updates import Options, audit, load, plan, words
 from scipy import stats
 
-from leakpro_core.records import Disclosed
+from leakpro_core.games.outcome import Refereed
+from leakpro_core.records import Disclosed, Evidence
 from leakpro_core.testing.updates import LinearClient
 from leakpro_core.updates.audit import settle
-from leakpro_core.updates.planted import luck, plain, planted
+from leakpro_core.updates.planted import judged, luck, plain, planted
+from leakpro_core.updates.play import UpdatePlayed
 from leakpro_core.updates.stage import UpdateStage
 
 INVERSION = "gradient-inversion"
@@ -40,7 +42,7 @@ def test_of_an_attack_that_names_none_finding_nothing_is_not_supported(tmp_path)
     report = audit(tmp_path, "guess", target=NOISE + "others = 1000", more=MANY)
     (finding,) = report.findings
     assert finding.word.value == "invalid"
-    assert "none of its attacks names the records that plain gradients" in finding.statement
+    assert "the records that plain gradients of one record each give away" in finding.statement
     assert control(report).result == "fail"
     assert "Of guess, that it finds nothing says nothing." in control(report).statement
 
@@ -50,6 +52,48 @@ def test_one_attack_that_names_them_is_enough_and_others_are_told(tmp_path):
     assert words(report) == {INVERSION: "inconclusive"}
     assert control(report).result == "warn"
     assert "exact named 8 of 8, guess named none. Of guess" in control(report).statement
+
+
+def answered(chosen, facet, hit):
+    """Return an attack whose claim about each of eight updates is right, or wrong."""
+    unknown = np.full(8, np.nan)
+    evidence = Evidence(
+        subject=np.arange(8),
+        cluster=np.arange(8),
+        exposed=np.ones(8, np.bool_),
+        claim=np.zeros(8),
+        hit=np.full(8, hit),
+        blind_claim=unknown,
+        blind_hit=unknown,
+        null_p=unknown,
+        facet=np.zeros(8, np.int64),
+    )
+    return UpdatePlayed(
+        attack=evolve(chosen.attacks[0], label=f"{facet} {hit:g}"),
+        adversary=chosen.adversaries[0],
+        refereed=Refereed(evidence=evidence, facets=(facet,), asked=8, made=8),
+    )
+
+
+def test_who_names_labels_shows_nothing_of_attacks_that_make_records(tmp_path):
+    chosen, stage = made(tmp_path)
+    found = planted(chosen, stage, 0)
+    labels, blind = answered(chosen, "labels", 1.0), answered(chosen, "identified", 0.0)
+    told, seen = judged(found, [labels, blind], 0.05, "anyone")
+    assert (told.result, seen) == ("warn", False)
+    # Where nobody makes records, those who name labels are all that is asked.
+    told, seen = judged(found, [labels], 0.05, "anyone")
+    assert (told.result, seen) == ("pass", True)
+
+
+def test_labels_that_are_nearly_all_of_one_class_tell_nothing_of_an_attack_on_labels(tmp_path):
+    chosen, stage = made(tmp_path)
+    people = stage.population
+    uneven = np.where(np.arange(len(people.labels)) % 20 > 0, 0, people.labels)
+    found = planted(chosen, evolve(stage, population=evolve(people, labels=uneven)), 0)
+    told, seen = judged(found, [answered(chosen, "labels", 1.0)], 0.05, "anyone")
+    assert not seen
+    assert "labels 1 named 8 of 8, as luck may." in told.statement
 
 
 def test_a_leak_stands_whatever_attacks_see(tmp_path):

@@ -6,7 +6,7 @@ from attrs import evolve
 from fake_updates import audit, plan, plugins, words, written
 
 from leakpro_core.audit import render, run
-from leakpro_core.errors import BadArray, BadValue, MissingKey, NotAFactory, NotApplicable
+from leakpro_core.errors import BadArray, BadValue, MissingKey, NotAFactory
 from leakpro_core.plan import ChosenShadows
 from leakpro_core.report import LEAKS, from_json
 
@@ -14,6 +14,8 @@ LEAKING = {word.value for word in LEAKS}
 INVERSION = "gradient-inversion"
 NOISE = "noise = 5.0\n"
 FAILING = {
+    "no_number": "a residual of type NoneType",
+    "listed_notes": "notes of type list",
     "sulks": "RuntimeError: no mood for attacking",
     "other_type": "TypeError: the attack returned MembershipAnswer, not a InversionAnswer",
     "other_shape": "answer of attack 'other-shape': found records of shape (1, 15)",
@@ -136,6 +138,12 @@ def test_an_attack_that_fails_is_told_and_never_no_leak(tmp_path, attack):
     assert (report.status, report.exit_code) == ("incomplete", 3)
 
 
+def test_records_of_an_unknown_batch_that_are_no_numbers_are_a_wrong_answer(tmp_path):
+    report = audit(tmp_path, "letters", target="received = 2\ntruth = false\nexamples = 3")
+    assert [a.status for a in report.attacks] == ["failed"]
+    assert "records of dtype <U" in report.attacks[0].reason
+
+
 def test_one_that_fails_stops_no_other(tmp_path):
     report = audit(
         tmp_path,
@@ -149,9 +157,17 @@ def test_one_that_fails_stops_no_other(tmp_path):
     assert report.exit_code == 3
 
 
-def test_an_attack_that_applies_to_no_batch_is_an_error_where_it_is_named(tmp_path):
-    with pytest.raises(NotApplicable, match="found a linear model, expected another"):
-        audit(tmp_path, "refuses")
+def test_an_attack_that_applies_to_no_batch_is_told_and_stops_nothing(tmp_path):
+    report = audit(tmp_path, "refuses", "exact")
+    assert [a.status for a in report.attacks] == ["not applicable", "finished"]
+    (why,) = [item.reason for item in report.not_tested if "refuses" in item.means]
+    assert "found a linear model, expected another" in why
+    assert report.status == "complete"
+
+
+def test_an_audit_of_which_no_attack_applies_is_incomplete(tmp_path):
+    report = audit(tmp_path, "refuses")
+    assert (report.word.value, report.status, report.exit_code) == ("not tested", "incomplete", 3)
 
 
 def test_one_that_applies_to_one_adversary_only_is_told_and_stops_nothing(tmp_path):
