@@ -9,7 +9,8 @@ from leakpro_core.updates.stage import UpdateStage
 
 def check_told(answer: InversionAnswer, attack: str) -> None:
     """Raise ``WrongAnswer`` where what an answer tells beside its arrays cannot be reported."""
-    residual, notes = answer.residual, answer.notes
+    residual: object = answer.residual  # a plugin may put anything here
+    notes: object = answer.notes
     if not isinstance(residual, Real):
         raise _wrong(
             attack, f"a residual of type {type(residual).__name__}", "a number, NaN for none"
