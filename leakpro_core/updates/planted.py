@@ -10,8 +10,9 @@ from contextlib import suppress
 
 import attrs
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from leakpro_core.arrays import AnyArray, Ints
 from leakpro_core.errors import BadArray, LeakProError
 from leakpro_core.games.naming import LABELS
 from leakpro_core.games.outcome import Refereed
@@ -69,16 +70,41 @@ def plain(client: Client, disclosed: Disclosed) -> Asked | None:
     return Asked(client=evolve(client, disclosed=how), disclosed=how)  # type: ignore[misc]
 
 
+@frozen(kw_only=True)
+class _Source:
+    """Records and labels, and at which rows those of clients are."""
+
+    records: AnyArray = field(repr=False)
+    labels: Ints
+    rows: Ints
+
+
+def _sources(stage: UpdateStage) -> list[_Source]:
+    people = stage.population
+    if people is None or people.records is None:
+        return []
+    if (inside := np.flatnonzero(members_of(people))).size:
+        return [_Source(records=people.records, labels=people.labels, rows=inside)]
+    # The same batch comes back in every round of one client.
+    given = {
+        item.records.tobytes(): (item.records, item.labels)
+        for item in stage.judged
+        if item.received is not None and item.records is not None and item.labels is not None
+    }
+    return [_Source(records=x, labels=y, rows=np.arange(len(y))) for x, y in given.values()]
+
+
 def planted(plan: Plan, stage: UpdateStage, seed: int) -> UpdateStage | str:
     """Return the stage with planted records in the place of batches, or why there is none.
 
     Each is a record of the clients beside decoys of its class, judged as a batch of one is. Those
-    of a class that too few others are of are left out.
+    of a class that too few others are of are left out. Where nobody says which records are the
+    clients', those of batches that came with received updates are.
     """
-    people = stage.population
     if not plan.games.planted:
         return OFF
-    if people is None or people.records is None or not members_of(people).any():
+    sources = _sources(stage)
+    if not sources:
         return "No records are known to be a client's"
     asked = plain(stage.client, stage.release.disclosed)
     if asked is None:
@@ -86,12 +112,15 @@ def planted(plan: Plan, stage: UpdateStage, seed: int) -> UpdateStage | str:
     release = evolve(stage.release, updates=(), disclosed=asked.disclosed)
     empty = evolve(stage, client=asked.client, release=release, items=(), rounds=(), seed=seed)
     found: list[Item] = []
-    for row in generator(seed, "rows").permutation(np.flatnonzero(members_of(people))).tolist():
+    rows = np.concatenate([source.rows for source in sources])
+    which = np.repeat(np.arange(len(sources)), [len(source.rows) for source in sources])
+    for at in generator(seed, "rows").permutation(len(rows)).tolist():
         if len(found) == min(PLANTED, max(1, len(stage.items))):
             break
-        x, y, rows = people.records[row : row + 1], people.labels[row : row + 1], np.array([row])
+        source, row = sources[which[at]], int(rows[at])
+        x, y = source.records[row : row + 1], source.labels[row : row + 1]
         with suppress(BadArray):
-            one = Item(number=len(found), records=x, labels=y, members=rows)
+            one = Item(number=len(found), records=x, labels=y, members=np.array([row]))
             found.append(with_decoys(plan, empty, one))
     chances = [item.batch.null_p for item in found if item.batch is not None]
     if not chances or luck(chances, len(chances)) > 1.0 - plan.policy.confidence:
@@ -207,7 +236,8 @@ def luck(chances: Sequence[float], count: int) -> float:
 def _chances(stage: UpdateStage, facet: str) -> list[float]:
     people = stage.population
     if facet == LABELS and people is not None:
-        of = people.labels[members_of(people)]
+        inside = members_of(people)
+        of = people.labels[inside] if inside.any() else people.labels
         return [float(np.bincount(of).max() / len(of))] * len(stage.items)
     return [item.batch.null_p for item in stage.items if item.batch is not None]
 

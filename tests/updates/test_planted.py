@@ -149,6 +149,32 @@ def test_received_updates_are_controlled_by_known_records_of_clients(tmp_path):
     assert control(report).result == "pass"
 
 
+def test_records_of_received_batches_are_planted_where_nobody_says_whose_records_are(tmp_path):
+    chosen, stage = made(tmp_path, received=2, members=20, examples=3)
+    own = stage.population.members
+    others = evolve(
+        stage.population,
+        records=stage.population.records[~own],
+        labels=stage.population.labels[~own],
+        subjects=stage.population.subjects[~own],
+        members=None,
+    )
+    unsaid = evolve(stage, population=others)
+    found = planted(chosen, unsaid, 0)
+    theirs = {record.tobytes() for item in stage.items for record in item.records}
+    assert len(found.items) == 2
+    assert all(item.records[0].tobytes() in theirs for item in found.items)
+    told, seen = judged(found, [answered(chosen, "labels", 1.0)], 0.5, "anyone")
+    assert (told.result, seen) == ("pass", True)
+    # The same batch in two rounds is planted once.
+    first = stage.items[0]
+    again = evolve(unsaid, items=(first, evolve(first, number=1)))
+    rows = [item.records.tobytes() for item in planted(chosen, again, 0).items]
+    assert len(set(rows)) == 2
+    unknown = evolve(unsaid, items=tuple(evolve(i, records=None, batch=None) for i in stage.items))
+    assert "No records are known" in planted(chosen, unknown, 0)
+
+
 def test_where_nothing_can_be_planted_it_is_said_and_stops_nothing(tmp_path):
     chosen, stage = made(tmp_path)
 
