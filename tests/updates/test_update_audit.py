@@ -170,6 +170,13 @@ def test_an_audit_of_which_no_attack_applies_is_incomplete(tmp_path):
     assert (report.word.value, report.status, report.exit_code) == ("not tested", "incomplete", 3)
 
 
+def test_one_that_applies_to_no_batch_takes_nothing_from_those_that_finished(tmp_path):
+    report = audit(tmp_path, "exact", "refuses", more="[games]\nbatches = 24\ndecoys = 20")
+    assert [a.status for a in report.attacks] == ["finished", "not applicable"]
+    assert "found a linear model" in report.attacks[1].reason
+    assert words(report) == {INVERSION: "extraction shown"}
+
+
 def test_one_that_applies_to_one_adversary_only_is_told_and_stops_nothing(tmp_path):
     cards = "".join(
         f'[[adversary]]\nname = "{name}"\naccess = "update"\nknows = {knows}\n'
