@@ -242,9 +242,9 @@ def tabular_figures() -> list[dict[str, object]]:
     cases = [
         ("relu, untrained", untrained("relu"), 8, gradient(8), BATCHES),
         ("relu, 200 steps", slightly("relu"), 8, gradient(8), BATCHES),
-        ("tanh, 200 steps", slightly("tanh"), 8, gradient(8), SOME),
-        ("relu, 200 steps, float16", slightly("relu"), 8, gradient(8, "float16"), SOME),
-        ("relu, 200 steps, four local steps", slightly("relu"), 8, local, SOME),
+        ("tanh, 200 steps", slightly("tanh"), 8, gradient(8), BATCHES),
+        ("relu, 200 steps, float16", slightly("relu"), 8, gradient(8, "float16"), BATCHES),
+        ("relu, 200 steps, four local steps", slightly("relu"), 8, local, BATCHES),
         ("relu, untrained", untrained("relu"), 16, gradient(16), SOME),
     ]
     return [
@@ -259,7 +259,7 @@ def text_figures() -> list[dict[str, object]]:
     sources = {"random tokens": texts.random_texts, "sentences": texts.sentences}
     for name in MODELS:
         for source, draw in sources.items():
-            outcomes = text(name, draw, 4, gradient(4), SOME)
+            outcomes = text(name, draw, 4, gradient(4), 2 * SOME)
             said = shown(f"{name}, {source}", outcomes, 4)
             figures.append({"model": name, "texts": source, **said})
     return figures
