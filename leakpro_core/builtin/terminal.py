@@ -161,7 +161,8 @@ def _hit_rates(point: SuccessPoint) -> list[str]:
 def _made(attack: AttackResult) -> str:
     parts = [f"{attack.made:,} of {attack.asked:,} claims made"] if attack.asked else []
     if attack.people is not None:
-        about = "batches" if attack.game == INVERSION else "distinct people in the data"
+        batches = "batch" if attack.people == 1 else "batches"
+        about = batches if attack.game == INVERSION else "distinct people in the data"
         parts.append(f"true about {attack.people:,} {about}")
     if attack.exhibits:
         parts.append(f"some in {attack.exhibits} (personal data)")

@@ -88,13 +88,16 @@ def extraction(mine: Sequence[JudgedSuccess], best: JudgedSuccess, beside: Besid
 
 
 def shown(demonstrated: Sequence[Demonstrated]) -> str:
-    """Return what attacks show by the update alone."""
-    return " ".join(
-        f"Records of clients were recovered, as demonstrated by certificate: {d.label} certified "
-        f"{_counted(d.records, 'record', 'records')} of {_counted(d.batches, 'batch', 'batches')} "
-        "as what the update alone shows to be right, and the update that core computed from these "
-        f"differs from the one that was sent by {_close(d.residual)} of its length."
+    """Return what attacks show by the update alone; core has checked that it gives this update."""
+    each = "; ".join(
+        f"{d.label} certified {_counted(d.records, 'record', 'records')} of "
+        f"{_counted(d.batches, 'batch', 'batches')}, and the update that core computed from these "
+        f"differs from the one that was sent by {_close(d.residual)} of its length"
         for d in demonstrated
+    )
+    return (
+        f"Records of clients were recovered, as demonstrated by certificate: {each}. An attack "
+        "certifies what, by its own account, no other records explain."
     )
 
 
@@ -184,7 +187,8 @@ def inconclusive(
     few = [j.label for j in mine if ("", ALL) in j.left_out]
     if few:
         said.append(
-            f"{start} could not judge {listed(few)}: it says nothing of {FEWEST} batches or more."
+            f"{start} could not judge {listed(few)}: claims about at least {FEWEST} batches are "
+            "needed."
         )
     missed = [b for b in bounds if b.high > b.tolerated]
     if missed:
@@ -201,12 +205,14 @@ def inconclusive(
 
 
 def _needed(mine: Sequence[JudgedSuccess], missed: Sequence[RiskBound]) -> str:
-    needed = max(b.needed or 0 for b in missed)
+    hardest = max(missed, key=lambda b: b.needed or 0)
+    needed = hardest.needed or 0
     where = {(b.facet, b.coverage) for b in missed}
     met = [p for j in mine for p in j.points if (facet_of(j, p.facet), p.coverage) in where]
     fewest = min((min(p.exposed.n, p.control.n or p.exposed.n) for p in met), default=0)
     if needed > fewest:
-        return f"{headcount(needed).capitalize()} batches would be needed."
+        many = _tongue(hardest.facet).many
+        return f"{headcount(needed).capitalize()} batches would be needed for {many}."
     return (
         f"{fewest:,} batches exclude an attack that guesses four times out of five; this time they "
         "did not, and more would tell."
@@ -217,6 +223,8 @@ def how_near(best: JudgedSuccess, beside: Beside) -> str:
     """Return how near the best attack came to the update: a weak one finds nothing, too."""
     blind = next((p.blind for p in best.points if p.blind is not None), None)
     told = beside.residuals.get(best.label)
+    if best.facets == (LABELS,):
+        return ""  # no records, and so no update of them
     said = (
         f" {best.label} does not tell how near its update comes to the one that was sent."
         if told is None

@@ -26,6 +26,9 @@ from leakpro_core.updates.stage import UpdateStage
 FAILS = 0.01
 """Arms that differ without any update at this p-value break the game; up to alpha it is warned."""
 
+YARDSTICKS = 100
+"""Auxiliary records from which what is recovered is measured well enough."""
+
 GUESSES = 200
 """Auxiliary records that stand in the place of reconstructions, at most."""
 
@@ -48,7 +51,7 @@ def before(plan: Plan, stage: UpdateStage, seed: int, log: Log) -> Checks:
     broken: dict[tuple[str, str], str] = {}
     if _asked(plan, INVERSION):
         exchange = exchange_control(plan, stage, seed)
-        controls += [size_control(plan, stage), exchange]
+        controls += [size_control(plan, stage), *yardstick_control(stage), exchange]
         if exchange.result == "fail":
             broken |= {(a.name, INVERSION): exchange.statement for a in plan.adversaries}
     disclosure = disclosure_control(stage)
@@ -158,6 +161,24 @@ def _sizes(batches: Sequence[Batch]) -> str:
 def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def yardstick_control(stage: UpdateStage) -> list[Control]:
+    """Return a warning where few auxiliary records say what counts as recovered, else nothing.
+
+    The fewer there are, the farther is the nearest: half of the way is soon gone by what many
+    records have in common. With none, only what is equal is recovered.
+    """
+    aside = stage.auxiliary
+    n = 0 if aside is None or aside.records is None else len(aside.records)
+    if not stage.batches or not 0 < n < YARDSTICKS:
+        return []
+    said = (
+        f"Recovered is what comes nearer than half of the way to the nearest of only {n:,} "
+        f"auxiliary {'record' if n == 1 else 'records'}: what many records have in common may do. "
+        f"{YARDSTICKS} or more would tell better."
+    )
+    return [Control(name="auxiliary records", result="warn", statement=said)]
 
 
 # Whether the arms are alike without the update.

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from leakpro_core.arrays import AnyArray, Ints
-from leakpro_core.errors import BadArray, LeakProError
+from leakpro_core.errors import BadArray
 from leakpro_core.games.naming import LABELS
 from leakpro_core.games.outcome import Refereed
 from leakpro_core.judge.numbers import listed
@@ -123,11 +123,14 @@ def planted(plan: Plan, stage: UpdateStage, seed: int) -> UpdateStage | str:
             one = Item(number=len(found), records=x, labels=y, members=np.array([row]))
             found.append(with_decoys(plan, empty, one))
     chances = [item.batch.null_p for item in found if item.batch is not None]
-    if not chances or luck(chances, len(chances)) > 1.0 - plan.policy.confidence:
+    attacks = sum(a.offered.offer.game == INVERSION for a in plan.attacks)
+    if not chances or luck(chances, len(chances)) > (1.0 - plan.policy.confidence) / attacks:
         return "There are too few other records to tell a planted one from"
     try:
         empty.sent(found[0])
-    except LeakProError as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a third party's client may raise anything
         return f"The client's plain gradient could not be made: {error}".rstrip(".")
     return evolve(empty, items=tuple(found))
 
@@ -199,12 +202,13 @@ def judged(
             parts.append(f"{label} could not be played ({p.reason.rstrip('.')})")
             continue
         count = named(p.refereed)
-        right = luck(_chances(stage, p.refereed.facets[0]), count) <= alpha
+        # Of many attacks that see nothing, one may have luck.
+        right = luck(_chances(stage, p.refereed.facets[0]), count) <= alpha / len(played)
         lucky = ", as luck may" if count and not right else ""
         parts.append(f"{label} named {'none' if not count else f'{count} of {n}{lucky}'}")
         (seen if right else missed).append(label)
-    what = "1 record was" if n == 1 else f"{n} records were"
-    said = f"{what} planted, each in a plain gradient without a defence: {', '.join(parts)}."
+    what = "1 record was planted," if n == 1 else f"{n} records were planted, each"
+    said = f"{what} in a plain gradient without a defence: {', '.join(parts)}."
     if missed:
         none = "it finds" if len(missed) == 1 else "they find"
         said += f" Of {listed(missed)}, that {none} nothing says nothing."

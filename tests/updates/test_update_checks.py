@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 from fake_updates import Options, audit, load, plan
 
 from leakpro_core.statistics import newcombe_difference
@@ -12,6 +13,7 @@ from leakpro_core.updates.checks import (
     exchange_control,
     flipped_p,
     size_control,
+    yardstick_control,
 )
 
 
@@ -41,6 +43,17 @@ def test_too_few_batches_warn(tmp_path, batches, others, result):
     assert "0.99% of the time" in control.sensitivity
     assert "at most 10 more are nearest to a record of the client's batch than" in control.statement
     assert ("batches are enough" in control.statement) == (result == "warn")
+
+
+def test_few_auxiliary_records_warn_that_recovered_is_measured_badly(tmp_path):
+    _, stage = made(tmp_path)
+    aside = stage.auxiliary
+    few = evolve(aside, records=aside.records[:9], labels=aside.labels[:9])
+    (control,) = yardstick_control(evolve(stage, auxiliary=few))
+    assert (control.result, "only 9 auxiliary records" in control.statement) == ("warn", True)
+    many = evolve(aside, records=aside.records.repeat(100, 0), labels=aside.labels.repeat(100))
+    assert yardstick_control(evolve(stage, auxiliary=many)) == []
+    assert yardstick_control(evolve(stage, auxiliary=None)) == []
 
 
 def test_arms_that_are_drawn_alike_are_found_alike(tmp_path):

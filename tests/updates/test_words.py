@@ -97,10 +97,10 @@ def test_nothing_found_tells_the_residual():
 def test_too_few_batches_are_inconclusive_and_say_how_many_would_do():
     finding = said(rounds("a", {}, batches=24), beside=Beside(batches=24))
     assert finding.word is Word.INCONCLUSIVE
-    assert "batches would be needed" in finding.statement
+    assert "batches would be needed for reconstructions." in finding.statement
     few = said(rounds("a", {}, batches=5), beside=Beside(batches=5))
     assert few.word is Word.INCONCLUSIVE
-    assert "could not judge a: it says nothing of 20 batches or more" in few.statement
+    assert "could not judge a: claims about at least 20 batches are needed" in few.statement
 
 
 def test_an_attack_that_did_not_finish_clears_nothing():
