@@ -42,8 +42,9 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
         found = planted(plan, staged, spawn(plan.seed, "planted"))
         told = found if isinstance(found, str) else f"{len(found.items)}, played to each attack"
         yield f"planted records: {told}"
-    rounds = received or staged.release.rounds
-    yield f"rounds of training for membership: {rounds}"
+    if staged.population is not None and staged.population.members is not None:
+        rounds = received or staged.release.rounds
+        yield f"rounds of training for membership: {rounds}"
     for item in unsaid(staged, release.notes):
         if item.reason.startswith("the client"):
             yield f"not disclosed: {item.means.removeprefix('knowledge of ')}"
