@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,8 @@ def test_ctrl_c_stops_the_workers_without_noise_of_theirs(tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background has Ctrl-C ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while not (started.exists() and started.read_text()):
         time.sleep(0.05)

@@ -674,6 +674,7 @@ HIDDEN = {
     "mode",
     "reduction",
     "clip",
+    "clipped",
     "noise",
     "pruned",
     "bits",
