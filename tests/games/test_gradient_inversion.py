@@ -631,6 +631,7 @@ TOLD = Disclosed(
     mean=(0.5,),
     std=(0.2,),
     clip=1.0,
+    clipped=True,
     noise=0.1,
     pruned=0.5,
     bits=8,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import date
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -247,6 +248,8 @@ def test_nothing_is_left_behind_whatever_ends_the_audit(ending, mark, run):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background has Ctrl-C ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while len(list(run.scratch.glob("*.pid"))) < 2:
         assert parent.poll() is None
