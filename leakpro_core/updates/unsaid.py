@@ -67,7 +67,31 @@ def unsaid(stage: UpdateStage, notes: Sequence[str]) -> tuple[NotTested, ...]:
             )
             for what, so in _withheld(stage.release.disclosed)
         ]
-    return tuple(found)
+    return (*found, *_not_given(stage))
+
+
+def _not_given(stage: UpdateStage) -> list[NotTested]:
+    """Return what adversaries may know by their cards, and had not."""
+    found = []
+    if any(update.labels is None for update in stage.release.updates):
+        found.append(
+            NotTested(
+                means="knowledge of labels",
+                reason="the client's batch was not given",
+                consequence="Attacks found labels out, or did without. Who knows them may find "
+                "more.",
+            )
+        )
+    if stage.auxiliary is None or stage.auxiliary.records is None:
+        found.append(
+            NotTested(
+                means="knowledge of other records of the same source",
+                reason="no auxiliary records were given",
+                consequence="Nothing was known of what records are like. Who has some may find "
+                "more.",
+            )
+        )
+    return found
 
 
 def _withheld(disclosed: Disclosed) -> list[tuple[str, str]]:

@@ -45,3 +45,14 @@ def test_clipping_is_a_hyper_parameter():
 def test_no_clipping_has_no_bound():
     with pytest.raises(ValueError, match="no clip with clipped = false, not 1"):
         Disclosed(kind="gradient", clip=1.0, clipped=False)
+
+
+def test_labels_and_other_records_that_were_not_given_are_told(stage, tmp_path):
+    assert not {"labels", "other records of the same source"} & set(told(stage))
+    bare = evolve(stage, auxiliary=None)
+    release = evolve(
+        stage.release, updates=tuple(evolve(u, labels=None) for u in stage.release.updates)
+    )
+    assert {"labels", "other records of the same source"} <= set(
+        told(evolve(bare, release=release))
+    )
