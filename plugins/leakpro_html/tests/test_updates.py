@@ -164,7 +164,7 @@ def test_a_wrong_certificate_is_said_loudly() -> None:
 
 def test_certificates_that_are_right_or_cannot_be_compared_are_no_alarm() -> None:
     text = words_of(updates.leak)
-    assert "The attack certified 312 reconstructions as what the update alone" in text
+    assert "The attack certified 312 reconstructions as what, by its own account" in text
     assert "By the clients' batches 312 of them are right, and none is wrong." in text
     assert 'class="alarm"' not in text_of(updates.unjudged)
     assert "23 are of batches that were not given" in words_of(updates.unjudged)
