@@ -77,7 +77,7 @@ def _not_given(stage: UpdateStage) -> list[NotTested]:
         found.append(
             NotTested(
                 means="knowledge of labels",
-                reason="the client's batch was not given",
+                reason="no batch with labels was given beside the update",
                 consequence="Attacks found labels out, or did without. Who knows them may find "
                 "more.",
             )
