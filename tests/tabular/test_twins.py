@@ -96,8 +96,39 @@ def test_auxiliary_rows_that_are_an_arms_fail(arm):
     assert (
         f"{n} of {n} auxiliary people have a twin in {name}; 0 would by chance" in found.statement
     )
-    mixed = stacked([some(clean, 290), some(arms[arm], 10)])
+    mixed = stacked([some(clean, 290), some(arms[arm], 5)])
     assert twin_control(*arms, mixed, seed=0).result == "warn"
+
+
+@pytest.mark.parametrize("arm", [0, 1])
+def test_auxiliary_rows_that_hold_an_arm_fail_however_many_others_they_hold(arm):
+    rng = np.random.default_rng(0)
+    arms = [drawn(600, 0, 10**6, rng), drawn(400, 1000, 10**6, rng)]
+    many = stacked([drawn(6000, 3000, 10**6, rng), arms[arm]])
+    found = twin_control(*arms, many, seed=0)
+    assert found.result == "fail"
+    counts = [len(a) if i == arm else 0 for i, a in enumerate(arms)]
+    assert (
+        f"{counts[0]} of 600 people in the training data and {counts[1]} of 400 control people "
+        "have a twin among the auxiliary people." in found.statement
+    )
+
+
+def test_a_twentieth_of_one_arm_among_the_auxiliary_rows_fails():
+    rng = np.random.default_rng(0)
+    arms = [drawn(1500, 0, 10**6, rng), drawn(1500, 1500, 10**6, rng)]
+    known = stacked([drawn(1425, 4000, 10**6, rng), some(arms[1], 75)])
+    assert twin_control(*arms, known, seed=0).result == "fail"
+
+
+def test_luck_in_what_auxiliary_rows_hold_seldom_warns_and_never_fails():
+    results = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        tables = [drawn(n, f, 15, rng) for n, f in ((800, 0), (200, 1000), (300, 2000))]
+        results.append(twin_control(*tables, seed).result)
+    assert results.count("fail") == 0
+    assert results.count("warn") <= 12
 
 
 def test_a_person_with_a_row_twice_has_no_twin_in_itself():
