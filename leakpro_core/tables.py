@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from leakpro_core.arrays import AnyArray, Singles
+from leakpro_core.delimited import read_csv
 from leakpro_core.errors import BadArray, BadRecord, DuplicateName
 from leakpro_core.inputs import check_fits, check_readable
 from leakpro_core.wording import show
@@ -20,19 +20,15 @@ MOST_CATEGORIES = 1000
 def read_table(path: Path) -> pa.Table:
     """Return the table of a csv (with a header line) or parquet file.
 
-    Missing in a csv file is an empty field, NA, N/A, NaN, null and the like.
+    Missing in a csv file is as ``delimited.read_csv`` says.
 
-    Raises MissingFile, UnsafeFile, BadArray (not of this format) or DuplicateName (columns).
+    Raises MissingFile, UnsafeFile, BadArray (not of this format), BadRecord (a value that is not
+    UTF-8) or DuplicateName (columns).
     """
     check_readable(path)
     try:
         if path.suffix.lower() == ".csv":
-            table = pa.csv.read_csv(
-                path,
-                read_options=pa.csv.ReadOptions(use_threads=False),  # its errors name the row
-                parse_options=pa.csv.ParseOptions(newlines_in_values=True),  # in quotes
-                convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
-            )
+            table = read_csv(path)
             _check_unlike(path, table.column_names)
         else:
             claimed = pa.parquet.read_metadata(path)

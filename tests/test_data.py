@@ -442,8 +442,9 @@ def test_an_npy_file_of_objects_is_refused(tmp_path: Path) -> None:
          "it true and false, true for trained on."),
         ("who,age", "who,job", DuplicateName, 'file "{path}": found two columns "job", expected '
          "each column with a name of its own"),
-        ("ben,40", "ben", BadArray, 'file "{path}": found CSV parse error: Row #4: Expected 5 '
-         "columns, got 4: ben,nurse,no,false, expected a csv file that can be read"),
+        ("ben,40", "ben", BadArray, 'file "{path}", row 4 (the header is row 1): found 4 fields, '
+         "expected 5, as in the header. Leave the fields of missing values empty, with their "
+         "commas."),
     ],
 )  # fmt: skip
 def test_bad_tables_are_one_line(

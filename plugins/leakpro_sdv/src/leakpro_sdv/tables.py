@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from attrs import Attribute, field, frozen, validators
 
 from leakpro_core.errors import BadArray
@@ -114,12 +113,12 @@ def load(options: TableOptions, run: Run) -> Release:
     Of linked tables it is that of both files' hashes. Raises MissingFile, UnsafeFile,
     DuplicateName, UnknownName, BadValue, BadArray or BadRecord, which name table and column.
     """
-    raw = {role: _read(path, f"[target] {role}") for role, path in _files(options).items()}
+    raw = {role: read_table(path) for role, path in _files(options).items()}
     subject = options.subject
     if options.children is not None:
         subject = options.children.key
         for role, path in _files(options.children).items():
-            child = _read(path, f"[target] children.{role}")
+            child = read_table(path)
             raw[role] = joined(raw[role], child, subject, role=role)
     made = tables(raw, schema=options.columns, subject=subject, ignore=options.ignore)
     synthetic = made.get("synthetic")
@@ -157,19 +156,6 @@ def _files(options: TableOptions | Children) -> dict[str, Path]:
     if options.synthetic is not None:
         files["synthetic"] = options.synthetic
     return files | {f"again {i}": path for i, path in enumerate(options.again, start=1)}
-
-
-def _read(path: Path, where: str) -> pa.Table:
-    table = read_table(path)
-    name = table.column_names[0] if table.num_columns == 1 else ""
-    if any(mark in name for mark in (";", "\t", "|")):
-        raise BadArray(
-            f"{where}, file {show(path.name)}",
-            found=f"one column, called {show(name)}",
-            expected="columns that are separated by commas",
-            fix="Write it so, or as parquet.",
-        )
-    return table
 
 
 def _target(options: TableOptions, rows: int, columns: int) -> Target:
