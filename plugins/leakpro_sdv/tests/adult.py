@@ -14,8 +14,10 @@ from leakpro_core.references import resolve
 from leakpro_core.statistics.roc import auc, tpr_at_fpr
 from leakpro_core.tabular.table import Column, Kind, Table, from_matrix, stacked
 
-TABLE_ONLY = ("distance", "neighbour-ratio", "domias", "gen-lra", "panel")
+TABLE_ONLY = ("distance", "neighbour-ratio", "domias", "gen-lra", "marginals", "panel")
 EVERY = (*TABLE_ONLY, "shadow-generators")
+OF_ROWS = tuple(name for name in EVERY if name != "marginals")
+"""Attacks that see a row copied among many that are not."""
 
 
 def claims(name: str, challenge: SamplesChallenge, seed: int = 0, **options: object) -> Floats:

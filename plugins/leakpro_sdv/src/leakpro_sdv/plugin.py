@@ -134,6 +134,16 @@ def leakpro_attacks() -> Iterable[AttackOffer]:
         reference="Ward, Wang, Cheng 2025 (Gen-LRA)",
     )
     yield AttackOffer(
+        name="marginals",
+        game="membership",
+        access=Access.SAMPLES,
+        needs=frozenset({"auxiliary"}),
+        ref="leakpro_sdv.marginals:attack",
+        options="leakpro_sdv.marginals:MarginalsOptions",
+        summary="Released against auxiliary shares of a record's cells in low-order marginals.",
+        reference="Golob, Pentyala, Maratkhan, De Cock 2025 (MAMA-MIA)",
+    )
+    yield AttackOffer(
         name="panel",
         game="membership",
         access=Access.SAMPLES,
