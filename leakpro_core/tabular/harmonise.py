@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from leakpro_core.arrays import AnyArray, Floats, Ints
 from leakpro_core.errors import BadArray, LeakProError
-from leakpro_core.tabular import instants, parts
+from leakpro_core.tabular import doubts, instants, parts
 from leakpro_core.tabular.parts import Holds, Part
 from leakpro_core.tabular.table import Column, Kind
 from leakpro_core.wording import show, show_key
@@ -25,7 +25,7 @@ SENTENCE = 40
 
 _TRUTH = {"true": 1, "false": 0}
 _INDEX = ("", "index", "Unnamed: 0", "__index_level_0__", "rowid", "row_number")
-_ID = {"id", "uuid", "guid", "identifier"}
+_ID = {"id", "uuid", "guid", "identifier", "mrn", "ssn"}
 
 
 def column(
@@ -44,7 +44,7 @@ def column(
     """
     try:
         read = [parts.part(name, role, values) for role, values in raw.items()]
-        kind = _kind(name, read) if stated is None else stated
+        kind = _inferred(name, read) if stated is None else stated
         convert: Callable[[str, Sequence[Part]], tuple[Column, list[AnyArray]]] = {
             Kind.NUMERIC: _numeric,
             Kind.DATETIME: _datetime,
@@ -64,6 +64,13 @@ def column(
 # Which kind.
 
 
+def _inferred(name: str, read: Sequence[Part]) -> Kind:
+    kind = _kind(name, read)
+    if kind in (Kind.CATEGORICAL, Kind.TEXT):
+        doubts.refuse(name, read)
+    return kind
+
+
 def _kind(name: str, read: Sequence[Part]) -> Kind:
     holds = _held(read)
     apart = holds - {Holds.TEXT}
@@ -79,6 +86,9 @@ def _kind(name: str, read: Sequence[Part]) -> Kind:
         return _identifier(name, read) or Kind.NUMERIC
     if Holds.NUMBERS in holds:
         return _kind_of_mixed(name, read)
+    if Holds.BOOLEANS in holds and not any(_any_truth(p) for p in _texts(read)):
+        # Neither can yes equal True.
+        raise _clash(name, read)
     if all(_truth_of_text(p, digits=False) is not None for p in _texts(read)):
         return Kind.BOOLEAN
     if _all_instants(read, times=False) or _all_instants(read, times=True):
@@ -248,6 +258,11 @@ def _truth_of_part(part: Part) -> Ints:
         parts.refuse_first(part, ~np.asarray(right, np.bool_), expected, fix)
         raise AssertionError(part)
     return np.append(found, -1)[part.codes]
+
+
+def _any_truth(part: Part) -> bool:
+    known = pa.array(list(_TRUTH), pa.large_string())
+    return bool(pc.any(pc.is_in(pc.utf8_lower(part.distinct), value_set=known)).as_py())
 
 
 def _is_truth(part: Part) -> bool:

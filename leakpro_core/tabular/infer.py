@@ -1,6 +1,7 @@
 """Tables of one schema from the tables of an audit, as files hold them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,9 @@ from leakpro_core.errors import BadArray, BadRecord, BadValue, DuplicateName, Un
 from leakpro_core.tabular import harmonise
 from leakpro_core.tabular.table import Kind, Table
 from leakpro_core.wording import show, show_key
+
+_LISTED = 12
+_UNNAMED = ("", "Unnamed: 0", "__index_level_0__")
 
 PEOPLE = ("original", "control", "auxiliary")
 """Roles of tables of real people, who are numbered together; other roles are released rows."""
@@ -83,12 +87,12 @@ def _names(
     wanted = [name for name in raw["original"].column_names if name not in dropped]
     for role, table in raw.items():
         here = [name for name in table.column_names if name not in dropped]
-        for name in wanted:
-            if name not in here:
-                raise _odd(name, "original", role, here)
-        for name in here:
-            if name not in wanted:
-                raise _odd(name, role, "original", wanted)
+        missing = [name for name in wanted if name not in here]
+        further = [name for name in here if name not in wanted]
+        if missing:
+            raise _odd(missing, "original", role, further)
+        if further:
+            raise _odd(further, role, "original", missing)
     if not wanted:
         raise BadArray(
             "columns of original", found="none that is attacked", expected="at least one"
@@ -96,14 +100,28 @@ def _names(
     return wanted
 
 
-def _odd(name: str, there: str, missing: str, others: Sequence[str]) -> BadArray:
-    close = nearest(name, list(others))
+def _odd(names: Sequence[str], there: str, absent: str, others: Sequence[str]) -> BadArray:
+    """Return the error about columns of one table, ``others`` being odd ones of the other."""
+    name, listed = names[0], ", ".join(show(each) for each in names[:_LISTED])
+    close = _alike(name, others)
+    fix = f"Call it the same in all tables: {absent} has {show(close)}."
+    if close is None:
+        fix = f"Add {'it' if len(names) == 1 else 'them'}, or set ignore = [{listed}]."
+        if name in _UNNAMED:
+            fix = f"Write tables without their index, or set ignore = [{listed}]."
     return BadArray(
         f"column {show(name)}",
-        found=f"it in {there}, and not in {missing}",
+        found=f"it in {there}, and not in {absent}"
+        + (f", nor {len(names) - 1} more columns" if len(names) > 1 else ""),
         expected="the same columns in all tables",
-        fix=close if close.startswith("Did") else f"Add it, or set ignore = [{show(name)}].",
+        fix=fix,
     )
+
+
+def _alike(name: str, others: Sequence[str]) -> str | None:
+    plain = {other.strip().casefold(): other for other in others}
+    close = [plain[name.strip().casefold()]] if name.strip().casefold() in plain else []
+    return next(iter(close or get_close_matches(name, others, n=1, cutoff=0.6)), None)
 
 
 def _check_named(

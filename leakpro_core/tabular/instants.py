@@ -53,6 +53,11 @@ def of_text(distinct: pa.Array, *, times: bool) -> Floats | None:
     return None if beyond(seconds).any() else seconds
 
 
+def looks_dated(distinct: pa.Array) -> Bools:
+    """Return which texts have the form of an ISO date, with a time or without, bool ``[n]``."""
+    return np.asarray(pc.match_substring_regex(distinct, _DATE), np.bool_)
+
+
 def beyond(seconds: Floats) -> Bools:
     """Return which lie before the year 1 or after the year 9999, bool ``[n]``."""
     return (seconds < _EARLIEST) | (seconds >= _LATEST)

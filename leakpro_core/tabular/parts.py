@@ -161,7 +161,9 @@ def numbers(part: Part) -> Floats:
     if part.holds is Holds.BOOLEANS:
         return _floats(part.values.cast(pa.uint8()))
     if part.holds is Holds.TEXT:
-        refuse_first(part, ~are_numbers(part), "a number")
+        refuse_first(
+            part, ~are_numbers(part), "a number", "Leave the field empty where it is missing."
+        )
         read = _floats(pc.ascii_trim_whitespace(part.distinct))
         values = _spread(read, part.codes)
         _check_finite(part, values)
