@@ -6,11 +6,12 @@ from adult import challenge, claims, planted, separation
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from leakpro_sdv.shadow_generators import Effects, _features, _pairs, _rehearsed
+from leakpro_sdv.shadow_generators import Effects, ShadowOptions, _pairs, _parts, _rehearsed
 from planted import mixed
 
 from leakpro_core.errors import NotApplicable
 from leakpro_core.statistics.roc import auc
+from leakpro_core.tabular.table import from_matrix
 
 
 def simulated(models=400, n=50, seed=0, spread=0.5):
@@ -56,9 +57,10 @@ def test_a_record_that_all_shadows_or_none_were_fitted_on_has_the_mean_effect():
 def test_effects_are_finite_whoever_was_in(models, flat, seed):
     rng = np.random.default_rng(seed)
     seen = np.zeros((models, 5, 2)) if flat else rng.normal(size=(models, 5, 2))
-    told = Effects.of(seen, rng.random((models, 5)) < 0.5).describe(rng.normal(size=(5, 2)))
-    assert told.shape == (5, 4)
-    assert np.isfinite(told).all()
+    found, x = Effects.of(seen, rng.random((models, 5)) < 0.5), rng.normal(size=(5, 2))
+    for told in (found.ratios(x), found.deviations(x)):
+        assert told.shape == (5, 2)
+        assert np.isfinite(told).all()
 
 
 def test_likelihood_ratios_are_those_of_two_gaussians():
@@ -67,7 +69,7 @@ def test_likelihood_ratios_are_those_of_two_gaussians():
     x = np.random.default_rng(1).normal(size=(50, 2))
     inside, outside = model.middle + model.effect / 2, model.middle - model.effect / 2
     squares = [((x - mean) / model.spread) ** 2 / 2 for mean in (outside, inside)]
-    np.testing.assert_allclose(model.describe(x)[:, :2], squares[0] - squares[1])
+    np.testing.assert_allclose(model.ratios(x), squares[0] - squares[1])
 
 
 def test_a_twin_stands_on_the_side_of_the_one_that_is_left_out():
@@ -78,16 +80,16 @@ def test_a_twin_stands_on_the_side_of_the_one_that_is_left_out():
 
 def test_pseudo_targets_of_tables_that_copy_nothing_tell_nothing():
     drawn, _ = planted(1, n=300, copied=0.0, pairs=3)
-    _, shadows = _features(drawn, 0)
-    learned, members = _rehearsed(shadows, drawn, 0)
+    learned, members = _rehearsed(_parts(drawn, ShadowOptions(), 0), drawn, 0)
     for column in learned.T:
         assert abs(auc(column, members).value - 0.5) < 0.04
 
 
 def test_every_feature_rises_for_members_that_were_copied():
     drawn, members = planted(2, n=300, copied=0.5, pairs=2)
-    target, _ = _features(drawn, 0)
-    assert all(target[members, f].mean() > target[~members, f].mean() for f in range(5))
+    for part in _parts(drawn, ShadowOptions(), 0):
+        target = part.seen[0]
+        assert (target[members].mean(axis=0) > target[~members].mean(axis=0)).all()
 
 
 def test_records_in_crowds_and_out_of_them_are_compared_on_equal_terms():
@@ -139,3 +141,47 @@ def test_shadows_need_not_have_the_release_size():
     shorter = tuple(table.rows(np.arange(30)) for table in drawn.shadows)
     bare = challenge(drawn.records, drawn.synthetic, None, shorter, drawn.trained_on)
     assert np.isfinite(claims("shadow-generators", bare)).all()
+
+
+def test_an_outlying_record_that_no_row_comes_near_is_given_away_by_its_rare_value():
+    """The generator draws each column by itself, and has the rare value from the record alone."""
+    rng, n, models = np.random.default_rng(9), 100, 8
+    records = mixed(n, rng)
+    code = records.index("code 0")
+    rare = np.where(np.arange(n) == 0, 2, records.values[code] % 2)
+    records = with_column(records, code, rare)
+    half = rng.random((models // 2, n)) < 0.5
+    on = np.stack([half, ~half], axis=1).reshape(models, n)
+
+    def released(inside):
+        made = mixed(5 * n, rng)
+        return with_column(made, code, rng.choice(rare[inside], 5 * n))
+
+    tables = [released(inside) for inside in on]
+    for inside in (True, False):
+        fitted = rng.random(n) < 0.5
+        fitted[0] = inside
+        asked = challenge(records, released(fitted), None, tuple(tables), on)
+        claim = claims("shadow-generators", asked)
+        place = int((claim > claim[0]).sum())
+        assert place == (0 if inside else n - 1)
+        near = claims("shadow-generators", asked, queries=0)
+        assert 5 < (near > near[0]).sum() < n - 5
+
+
+def with_column(table, number, values):
+    """Return a table with a coded column's values replaced."""
+    own = list(table.values)
+    own[number] = np.asarray(values, np.int64)
+    return evolve(table, values=tuple(own))
+
+
+def test_records_of_many_columns_take_little_time_and_memory():
+    rng = np.random.default_rng(10)
+    wide = tuple(evolve(mixed(1, rng).columns[0], name=f"{j}") for j in range(300))
+    tables = [from_matrix(wide, rng.normal(size=(50, 300))) for _ in range(5)]
+    on = np.tile([[True], [False]], (2, 50))
+    found = claims(
+        "shadow-generators", challenge(tables[0], tables[0], None, tuple(tables[1:]), on)
+    )
+    assert np.isfinite(found).all()
