@@ -15,6 +15,7 @@ from leakpro_core.protocols import Log
 from leakpro_core.records import TableRelease
 from leakpro_core.report import Control
 from leakpro_core.seeds import generator, spawn
+from leakpro_core.tabular.lengths import length_control
 from leakpro_core.tabular.people import objects, told
 from leakpro_core.tabular.play import TablePlayed, TableScene
 from leakpro_core.tabular.table import stacked
@@ -83,6 +84,8 @@ def before(plan: Plan, release: TableRelease, seed: int, log: Log) -> Checks:
         controls.append(found.control)
     else:
         controls.append(not_run("blind adversary", why, ""))
+    length = length_control(both.subjects, members, spawn(seed, "lengths"), plan.policy.confidence)
+    controls += [] if length is None else [length]
     failed = [c.statement for c in controls if c.result == "fail"]
     return Checks(
         controls=tuple(controls),

@@ -43,6 +43,23 @@ class TestBefore:
         checks = before(plan(tmp_path, "near"), release(shifted), 0, QUIET)
         assert "differ by themselves" in checks.all_broken
 
+    @pytest.mark.parametrize("rows", [(3, 1), (1, 2)])
+    def test_arms_of_which_one_has_more_rows_a_person_break_everything(self, tmp_path, rows):
+        # Whoever has more rows is met more often by luck: what an attack finds is no leak.
+        stage = simulated_stage(0, people=400, leak=0.0)
+        original, control = (
+            arm.rows(np.repeat(np.arange(400), n))
+            for arm, n in zip((stage.original, stage.control), rows, strict=True)
+        )
+        longer = release(evolve(stage, original=original, control=control))
+        checks = before(plan(tmp_path, "near"), longer, 0, QUIET)
+        assert "differ by how many rows" in checks.all_broken
+        assert found(checks.controls, "rows per person").result == "fail"
+
+    def test_of_people_with_a_row_each_no_rows_are_counted(self, tmp_path):
+        checks = before(plan(tmp_path, "near"), release(simulated_stage(0)), 0, QUIET)
+        assert "rows per person" not in [c.name for c in checks.controls]
+
     def test_of_people_who_are_all_alike_nobody_is_told_apart(self, tmp_path):
         checks = before(
             plan(tmp_path, "near"), release(simulated_stage(0, shape="equal")), 0, QUIET
