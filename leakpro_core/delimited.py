@@ -63,6 +63,8 @@ def _check_head(path: Path) -> None:
     """Refuse what is no csv file, or has other separators or another encoding."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
+    if not head.strip():
+        raise BadArray(f"file {show(path)}", found="nothing in it", expected="a header and rows")
     for mark, what in _OTHERS.items():
         if head.startswith(mark):
             raise BadArray(f"file {show(path)}", found=what, expected="csv in UTF-8", fix=_SAVE)

@@ -21,6 +21,7 @@ _COMMAS = "expected columns that are separated by commas, and decimals with a po
         (b"age|sex\n54|F\n", f'found columns that are separated by "|", {_COMMAS}'),
         ("age,sex\n54,F\n".encode("utf-16"), f"found text in UTF-16, {_UTF8}"),
         (b"PK\x03\x04rest", f"found an Excel workbook or another zip archive, {_UTF8}"),
+        (b"\n", "found nothing in it, expected a header and rows"),
         (b"PAR1rest", f"found a parquet file, {_UTF8}"),
         (
             b"age,weight\n54,95.4\n57,88,4\n",

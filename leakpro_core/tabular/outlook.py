@@ -14,6 +14,7 @@ from leakpro_core.tabular.audit import hidden, refuse_unplayable, scenes_before
 from leakpro_core.tabular.people import settle
 from leakpro_core.tabular.play import obstacle
 from leakpro_core.tabular.secrets import secrets
+from leakpro_core.wording import show
 
 RATE = 0.5
 """The rate of hits at which an excess is told least precisely."""
@@ -33,11 +34,14 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
         f"rows: {released} synthetic, {len(tables.original):,} original of {people[0]:,} people, "
         f"{len(tables.control):,} control of {people[1]:,} people, {spare:,} auxiliary"
     )
-    kinds = ", ".join(f"{c.name} ({c.kind.value})" for c in tables.original.columns)
+    kinds = ", ".join(f"{_named(c.name)} ({c.kind.value})" for c in tables.original.columns)
     yield f"columns: {kinds}"
+    for note in release.notes:
+        yield f"note: {note}"
     every = len(secrets(tables.original, tables.control, ()))
     if len(plan.games.secrets) < every:
-        yield f"inferred: {len(plan.games.secrets)} of {every} columns"
+        hidden_ones = ", ".join(map(_named, plan.games.secrets))
+        yield f"attribute inference: of {len(plan.games.secrets)} of {every} columns, {hidden_ones}"
     arms = np.repeat([True, False], people)
     yield f"membership: {sample_size_control(arms, plan.policy).statement}"
     tried = [min(plan.games.rounds, n) for n in people]
@@ -55,3 +59,8 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
         for attack in plan.attacks:
             reason = obstacle(scene, attack)
             yield f"  {attack.label}: {'will be played' if reason is None else reason}"
+
+
+def _named(name: str) -> str:
+    """Return a column's name, in quotes where it would hardly be seen."""
+    return name if name.strip() == name != "" else show(name)

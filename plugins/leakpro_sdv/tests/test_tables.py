@@ -91,6 +91,14 @@ def test_kinds_are_as_stated_and_what_is_not_attacked_is_told(folder: Path) -> N
     )
 
 
+def test_a_column_that_no_attack_can_use_is_told(folder: Path) -> None:
+    (folder / "synthetic.csv").write_text("age,job\n40.5,farmer\n41.5,smith\n")
+    assert loaded(folder, **TARGET).notes == (
+        'Column "job" has no value in common in original and synthetic: as it stands it tells an '
+        "adversary nothing.",
+    )
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from attrs import Attribute, field, frozen, validators
 
 from leakpro_core.errors import BadArray
@@ -14,7 +15,7 @@ from leakpro_core.records import Release, TableRelease, Target
 from leakpro_core.tables import read_table
 from leakpro_core.tabular.entities import joined
 from leakpro_core.tabular.infer import tables
-from leakpro_core.tabular.table import Column, Kind
+from leakpro_core.tabular.table import Kind, Table
 from leakpro_core.wording import show
 
 
@@ -144,7 +145,7 @@ def load(options: TableOptions, run: Run) -> Release:
         target=None if synthetic is None else _target(options, len(synthetic), len(columns)),
         targets=options.targets,
         tables=release,
-        notes=_notes(columns),
+        notes=_notes(release.original, release.synthetic),
     )
 
 
@@ -172,9 +173,21 @@ def _target(options: TableOptions, rows: int, columns: int) -> Target:
     )
 
 
-def _notes(columns: tuple[Column, ...]) -> tuple[str, ...]:
+def _notes(original: Table, synthetic: Table | None) -> tuple[str, ...]:
     said = {
         Kind.IDENTIFIER: "names rows or people and is not attacked",
         Kind.TEXT: "is free text: it is compared as a whole, and not guessed",
     }
-    return tuple(f"Column {show(c.name)} {said[c.kind]}." for c in columns if c.kind in said)
+    notes = [f"Column {show(c.name)} {said[c.kind]}." for c in original.columns if c.kind in said]
+    for c, real, made in zip(
+        original.columns,
+        original.values,
+        () if synthetic is None else synthetic.values,
+        strict=synthetic is not None,
+    ):
+        if c.kind is Kind.CATEGORICAL and not np.isin(made[made >= 0], real).any():
+            notes.append(
+                f"Column {show(c.name)} has no value in common in original and synthetic: "
+                "as it stands it tells an adversary nothing."
+            )
+    return tuple(notes)
