@@ -68,8 +68,8 @@ PATHS = (
         f"plugins/leakpro_sdv/src/leakpro_sdv/{name}.py"
         for name in (
             *("boosted", "copies", "distance", "domias", "gen_lra", "light", "linkability"),
-            *("multi_column", "nearest_rows", "neighbour_ratio", "panel", "pooled", "predicates"),
-            *("scores", "single_column", "tree"),
+            *("marginals", "multi_column", "nearest_rows", "neighbour_ratio", "panel", "pooled"),
+            *("predicates", "scores", "single_column", "tree"),
         )
     ),
 )
@@ -91,7 +91,7 @@ PEOPLE = 800
 
 SECRETS = ("age", "occupation")
 
-DETECTING = ("distance", "domias", "gen-lra", "neighbour-ratio", "panel")
+DETECTING = ("distance", "domias", "gen-lra", "marginals", "neighbour-ratio", "panel")
 """Attacks of the game of membership."""
 
 PLAN = """

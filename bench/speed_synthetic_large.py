@@ -36,6 +36,7 @@ CODE = (
     "leakpro_core/tabular/exact.py",
     "leakpro_core/tabular/predicates.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/linkability.py",
+    "plugins/leakpro_sdv/src/leakpro_sdv/marginals.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/scores.py",
 )
 PEOPLE, RELEASED, TARGETS = 40_000, 1_000_000, 2_000
@@ -52,6 +53,7 @@ TASKS = (
     "neighbour-ratio",
     "domias",
     "gen-lra",
+    "marginals",
     "panel",
     "single-column",
     "multi-column",
