@@ -57,7 +57,7 @@ class Arms:
     """Both arms, original first; drawn: rows of n' people of each, n' being the smaller arm's.
 
     People are drawn one by one, unless more of the smaller arm have a twin in it than people who
-    are drawn so would (``_households``): then people of one row are drawn together.
+    are drawn so would (``households``): then people of one row are drawn together.
     """
 
     tables: tuple[Table, Table]
@@ -71,7 +71,7 @@ class Arms:
         one, other = attacked(stage.original), attacked(stage.control)
         people = headcount(one), headcount(other)
         large, small = (one, other) if people[0] > people[1] else (other, one)
-        together = people[0] != people[1] and _households(large, small)
+        together = people[0] != people[1] and households(large, small)
         pick = _together if together else sample
         drawn = pick(one, min(people), rng), pick(other, min(people), rng)
         return cls(
@@ -96,7 +96,7 @@ class Arms:
         )
 
 
-def _households(large: Table, small: Table) -> bool:
+def households(large: Table, small: Table) -> bool:
     """Return whether people of one row come together: in the small arm more than by chance.
 
     Drawn one by one from the large arm, two of a household would seldom both be there, and claims
@@ -112,11 +112,16 @@ def _households(large: Table, small: Table) -> bool:
 
 def _together(table: Table, most: int, rng: np.random.Generator) -> Ints:
     """Return the rows of ``most`` people, ascending, people with the same first row together."""
-    known, first = np.unique(table.subjects, return_index=True)
+    group = household(table)
+    order = np.argsort(rng.permutation(len(group))[group], kind="stable")
+    return np.flatnonzero(np.isin(table.subjects, np.unique(table.subjects)[order[:most]]))
+
+
+def household(table: Table) -> Ints:
+    """Return the number of each person's household, int64 ``[people]``: the same first row."""
+    first = np.unique(table.subjects, return_index=True)[1]
     whose = table.subjects[repeats(table.rows(first), table).row]
-    group = np.unique(whose, return_inverse=True)[1]
-    order = np.argsort(rng.permutation(len(known))[group], kind="stable")
-    return np.flatnonzero(np.isin(table.subjects, known[order[:most]]))
+    return np.unique(whose, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def exact_met(

@@ -5,6 +5,8 @@ with a fitted curve, each claim is judged by its expected success on a random sa
 n' being the size of the smaller arm: closed forms of the hypergeometric distribution.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from leakpro_core.arrays import Floats, Ints
@@ -23,6 +25,22 @@ def isolating(matched: Ints, people: int, drawn: int) -> Floats:
     counts = np.arange(1, most + 1)
     chance = np.concatenate([[0.0], counts * (drawn / people) * others_absent[:most]])
     return chance[matched]
+
+
+def isolating_together(matched: Iterable[Ints], group: Ints, drawn: int) -> Floats:
+    """Return the same where people are drawn in groups, as many in all as ``drawn`` people would.
+
+    matched: whom each of n claims matches, from 0; group: int64 ``[people]``, from 0. A claim
+    isolates where of one group alone, and there of one person alone, somebody is drawn.
+    """
+    several, alone = [], []
+    for who in matched:
+        count = np.unique(group[who], return_counts=True)[1]
+        several.append(len(count))
+        alone.append(np.count_nonzero(count == 1) / max(1, len(count)))
+    groups = int(group.max()) + 1
+    most = max(1, round(groups * drawn / len(group)))
+    return np.array(alone) * isolating(np.array(several, np.int64), groups, most)
 
 
 def reaching(matched: Ints, people: int, drawn: int) -> Floats:

@@ -28,18 +28,24 @@ class Meetings:
     tenth: Bools = array(np.bool_)
 
 
-def meetings(met: Iterable[Ints], person: Ints, tenth: Bools, least: int) -> Meetings:
+def meetings(
+    met: Iterable[Ints], person: Ints, tenth: Bools, least: int, group: Ints | None = None
+) -> Meetings:
     """Return whom claims meet among ``least`` people of an arm, everybody where it has no more.
 
     met: for each claim the people of the arm that it meets, each once, from 0; person: int64
-    ``[rows]`` of the arm, whose each is; tenth: bool ``[rows]``.
+    ``[rows]`` of the arm, whose each is; tenth: bool ``[rows]``; group: int64 ``[people]``, who
+    are drawn together, None where everybody is drawn alone.
     """
     people = int(person.max(initial=-1)) + 1
     vulnerable = np.zeros(people, np.bool_)
     vulnerable[person[tenth]] = True
     drawn = np.arange(people)
     if people > least:
-        drawn = np.sort(np.random.default_rng(DRAW).permutation(people)[:least])
+        order = np.random.default_rng(DRAW).permutation(people)
+        if group is not None:
+            order = np.argsort(order[group], kind="stable")
+        drawn = np.sort(order[:least])
     number = np.full(people, -1)
     number[drawn] = np.arange(len(drawn))
     lists, share = [], []

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from leakpro_core.arrays import Floats, Ints, array
 from leakpro_core.games.answers import check_claims, surest, wrong
-from leakpro_core.games.equal_size import isolating
+from leakpro_core.games.encounters import household, households
+from leakpro_core.games.equal_size import isolating, isolating_together
 from leakpro_core.games.meetings import joined, meetings
 from leakpro_core.games.outcome import Exhibit, Matched, Refereed
 from leakpro_core.games.samples import TableStage, attacked, headcount
@@ -85,10 +86,37 @@ class _Judged:
 
 @frozen(kw_only=True)
 class _Arms:
-    """Both arms, sorted for search. least: people of the smaller one."""
+    """Both arms, sorted for search. least: people of the smaller one.
+
+    groups: of each arm int64 ``[people]``, who are drawn together: people of one row, where the
+    smaller arm shows that they come so (``encounters.households``); else None.
+    """
 
     original: Index
     control: Index
+    groups: tuple[Ints, Ints] | None = None
+
+    @classmethod
+    def of(cls, stage: TableStage) -> "_Arms":
+        one, other = (Index.of(attacked(table)) for table in (stage.original, stage.control))
+        large, small = (one, other) if one.people > other.people else (other, one)
+        groups = None
+        if one.people != other.people and households(large.table, small.table):
+            groups = household(one.table), household(other.table)
+        return cls(original=one, control=other, groups=groups)
+
+    def hits(self, predicates: Sequence[Predicate], found: tuple[Matches, Matches]) -> list[Floats]:
+        """Return the chance that each predicate isolates one of n' people of either arm."""
+        indices = self.original, self.control
+        if self.groups is None:
+            return [
+                isolating(matches.people, index.people, self.least)
+                for matches, index in zip(found, indices, strict=True)
+            ]
+        return [
+            isolating_together(owners(predicates, index), group, self.least)
+            for index, group in zip(indices, self.groups, strict=True)
+        ]
 
     @property
     def least(self) -> int:
@@ -116,7 +144,8 @@ def referee(
 
     A predicate isolates where the rows that it matches are one person's; twins are not singled
     out. Equal n: its hit in an arm is the chance to isolate among n' people of it, n' being the
-    people of the smaller arm. The scale takes the difference of the arms to the whole original:
+    people of the smaller arm; people of one row are among them together where they come so. The
+    scale takes the difference of the arms to the whole original:
     whoever a predicate truly singles out is among n' of N people with a chance of n' / N.
     ``matched``: whom predicates meet among n' people of each arm, those of the larger one drawn,
     the same for every attack on a stage; where a predicate meets more than 400 of both arms
@@ -127,9 +156,7 @@ def referee(
     many columns, in their order. ``WrongAnswer`` for too many predicates, claims that do not fit
     them, or whatever ``tabular.predicates.canonical`` refuses.
     """
-    arms = _Arms(
-        original=Index.of(attacked(stage.original)), control=Index.of(attacked(stage.control))
-    )
+    arms = _Arms.of(stage)
     if stage.auxiliary is None:
         judged, notes = _judge(answer, stage, arms, stage.released, 1, attack)
     else:
@@ -156,10 +183,12 @@ def referee(
 def _matched(judged: _Judged, arms: _Arms, stage: TableStage) -> tuple[Matched, Floats]:
     """Return whom predicates meet, and the share of the tenth among them, float64 ``[2 k]``."""
     met = [
-        meetings(owners(judged.predicates, index), index.person, flags, arms.least)
-        for index, flags in (
-            (arms.original, stage.tenth_original),
-            (arms.control, stage.tenth_control),
+        meetings(owners(judged.predicates, index), index.person, flags, arms.least, group)
+        for index, flags, group in zip(
+            (arms.original, arms.control),
+            (stage.tenth_original, stage.tenth_control),
+            (None, None) if arms.groups is None else arms.groups,
+            strict=True,
         )
     ]
     return joined(met[0], met[1], "one"), np.concatenate([m.share for m in met])
@@ -201,13 +230,14 @@ def _judge(
         )
     predicates = tuple(found[i] for i in kept)
     original, control = search(predicates, arms.original), search(predicates, arms.control)
+    hits = arms.hits(predicates, (original, control))
     return _Judged(
         predicates=predicates,
         claims=answer.claims[kept],
         original=original,
         control=control,
-        hit_original=isolating(original.people, arms.original.people, arms.least),
-        hit_control=isolating(control.people, arms.control.people, arms.least),
+        hit_original=hits[0],
+        hit_control=hits[1],
     ), tuple(notes)
 
 

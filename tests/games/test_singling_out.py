@@ -158,6 +158,35 @@ def test_control_smaller_than_the_original_reads_no_leak_on_exchangeable_tables(
     assert np.mean(raw) > 0.1  # what counting without equal n would read
 
 
+@pytest.mark.parametrize(("original", "control"), [(400, 100), (100, 400), (200, 200)])
+def test_people_who_come_in_twins_are_singled_out_of_neither_arm(original, control):
+    # Of a sample of people only one of two twins is there, and would be isolated.
+    people = np.arange(original + control)
+    arms = [numbers(w // 2, w // 2, subjects=w) for w in (people[:original], people[original:])]
+    released = numbers(np.unique(people // 2), np.unique(people // 2))
+    answer = values(*np.unique(people // 2))
+    found = referee(answer, stage(*arms, released, rounds=1000), None, attack="x")
+    assert found.evidence.hit.tolist() == [0.0] * len(found.evidence.hit)
+    assert found.matched is not None
+    lists = np.split(found.matched.person, found.matched.start[1:-1])
+    assert {len(who) for who in lists} <= {0, 2}
+
+
+def test_who_is_alone_among_twins_is_singled_out_as_often_as_it_is():
+    # 40 of 200 people have no twin; each of the 40 is given away.
+    who = np.arange(200)
+    kind = np.where(who < 40, who, 40 + (who - 40) // 2)
+    arms = [
+        numbers(kind, subjects=who),
+        numbers(1000 + np.arange(100) // 2, subjects=who[:100] + 200),
+    ]
+    released = numbers(np.arange(120))
+    found = referee(values(*range(120)), stage(*arms, released, rounds=1000), None, attack="x")
+    hits = found.evidence.hit[found.evidence.exposed] * found.scale
+    assert hits[:40] == pytest.approx(np.ones(40), abs=0.01)
+    assert hits[40:].tolist() == [0.0] * 80
+
+
 def test_a_leak_is_found_at_equal_n():
     rng = np.random.default_rng(1)
     original = numbers(rng.normal(size=300), rng.normal(size=300))
