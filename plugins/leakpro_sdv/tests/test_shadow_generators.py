@@ -163,8 +163,8 @@ def test_an_outlying_record_that_no_row_comes_near_is_given_away_by_its_rare_val
         fitted[0] = inside
         asked = challenge(records, released(fitted), None, tuple(tables), on)
         claim = claims("shadow-generators", asked)
-        place = int((claim > claim[0]).sum())
-        assert place == (0 if inside else n - 1)
+        beaten = (claim > claim[0]).sum()
+        assert beaten < 5 if inside else beaten > n - 6
         near = claims("shadow-generators", asked, queries=0)
         assert 5 < (near > near[0]).sum() < n - 5
 
