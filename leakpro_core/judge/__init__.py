@@ -6,6 +6,7 @@
 ``describe``   AUC, ROC, histogram, strength curve
 ``measure``    ``judge``: all of these, for all attacks, under one correction
 ``words``      ``finding``: one word and sentence for a family
+``one_by_one`` people whom generators give away, each by a test of its own
 ``verdict``    ``overall``: the line on top of the report
 
 Success games have their own: ``success_rounds`` (which claims, at which points),
@@ -16,6 +17,7 @@ Success games have their own: ``success_rounds`` (which claims, at which points)
 from leakpro_core.judge.describe import auc_of_evidence as auc_of
 from leakpro_core.judge.describe import still_rising, strength_point, tpr_of
 from leakpro_core.judge.measure import Judged, judge
+from leakpro_core.judge.one_by_one import ONE, GivenAway, given_away, person_finding, person_note
 from leakpro_core.judge.points import PROCEDURE
 from leakpro_core.judge.rounds import MAIN, TENTH, Rounds
 from leakpro_core.judge.success import JudgedSuccess, judge_success
@@ -28,8 +30,10 @@ from leakpro_core.report import StrengthPoint
 
 __all__ = [
     "MAIN",
+    "ONE",
     "PROCEDURE",
     "TENTH",
+    "GivenAway",
     "Judged",
     "JudgedSuccess",
     "Overall",
@@ -39,9 +43,12 @@ __all__ = [
     "auc_of",
     "excess_of",
     "finding",
+    "given_away",
     "judge",
     "judge_success",
     "overall",
+    "person_finding",
+    "person_note",
     "still_rising",
     "strength_point",
     "success_finding",

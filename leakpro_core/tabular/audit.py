@@ -23,7 +23,8 @@ from leakpro_core.tabular.assemble import assemble
 from leakpro_core.tabular.canaries import apart, check_canaries, looked_for, plant
 from leakpro_core.tabular.checks import Checks, after, before
 from leakpro_core.tabular.generators import Generated, check_fitting, generate
-from leakpro_core.tabular.people import most_vulnerable, settle
+from leakpro_core.tabular.one_by_one import Twins, one_by_one
+from leakpro_core.tabular.people import by_exposure, most_vulnerable, settle
 from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
 from leakpro_core.tabular.results import Sized
 from leakpro_core.tabular.secrets import few, settled
@@ -76,6 +77,7 @@ def audit(
             sized[key] = _sized(plan, generated, scene, attack, one)
     checks = after(plan, checks, scenes, played, spawn(plan.seed, "controls"), log)
     checks = looked_for(plan, checks, scenes, canaries, spawn(plan.seed, "canaries"), log)
+    twins = _one_by_one(plan, generated, pairs, played)
     # the judge
     return assemble(
         plan,
@@ -85,6 +87,7 @@ def audit(
         checks,
         played,
         sized,
+        twins,
         store,
         started=started,
         clock=clock,
@@ -178,6 +181,30 @@ def _scene(
         seed=spawn(plan.seed, "scene"),
         log=log,
     )
+
+
+def _one_by_one(
+    plan: Plan,
+    generated: Generated,
+    pairs: Sequence[tuple[TableScene, ChosenAttack]],
+    played: Sequence[TablePlayed],
+) -> list[Twins]:
+    """Return what attacks that learn from shadow generators tell of single people."""
+    able = [
+        (scene, attack)
+        for (scene, attack), one in zip(pairs, played, strict=True)
+        if one.refereed is not None
+        and attack.offered.offer.game == "membership"
+        and attack.offered.offer.shadows
+    ]
+    if not able:
+        return []
+    # Of the error budget as much as any attack's: those of all games, one selected an adversary.
+    share = len(pairs) + len(plan.adversaries) + len(able)
+    release = generated.release
+    ranked = by_exposure(release.original, release.control, spawn(plan.seed, "tenth"))
+    alpha = (1.0 - plan.policy.confidence) / share
+    return [one_by_one(scene, attack, ranked, alpha) for scene, attack in able]
 
 
 # Other releases, and more or fewer rows.

@@ -3,7 +3,7 @@
 import numpy as np
 from attrs import evolve
 
-from leakpro_core.arrays import AnyArray, Bools, Floats
+from leakpro_core.arrays import AnyArray, Bools, Floats, Ints
 from leakpro_core.errors import BadArray
 from leakpro_core.records import TableRelease
 from leakpro_core.seeds import generator
@@ -69,11 +69,23 @@ def settle(release: TableRelease, share: float, seed: int) -> TableRelease:
 
 
 def most_vulnerable(original: Table, control: Table, seed: int) -> tuple[Bools, Bools]:
-    """Return the tenth of the people who lie farthest from their neighbours, by arm, bool ``[n]``.
+    """Return the tenth of the people who are most unlike others, by arm, bool ``[n]``."""
+    people = by_exposure(original, control, seed)
+    chosen = people[: tenth_of(len(people))]
+    return np.isin(original.subjects, chosen), np.isin(control.subjects, chosen)
+
+
+def tenth_of(people: int) -> int:
+    """Return how many the most vulnerable tenth of so many people are."""
+    return -(-people // 10)
+
+
+def by_exposure(original: Table, control: Table, seed: int) -> Ints:
+    """Return the subjects of both arms, int64 ``[people]``, those most unlike others first.
 
     A person's distance is the mean over its rows of the mean distance to the five nearest rows of
     other people, of both arms together (Meeus et al. 2023, section 4); looked for among at most
-    20,000 rows.
+    20,000 rows. Those equally far come in random order.
     """
     everybody = stacked([original, control])
     drawn = generator(seed, "neighbours").permutation(len(everybody))[:SAMPLE]
@@ -88,13 +100,11 @@ def most_vulnerable(original: Table, control: Table, seed: int) -> tuple[Bools, 
     # Whoever has fewer neighbours of others within reach than five is judged by those.
     kept = others & (np.cumsum(others, axis=1) <= NEIGHBOURS)
     far = np.where(kept, found.distance, 0.0).sum(axis=1) / np.maximum(kept.sum(axis=1), 1)
-    who = _ranks(everybody.subjects)
+    people, who = np.unique(everybody.subjects, return_inverse=True)
     mean = np.bincount(who, weights=far) / np.bincount(who)
     order = generator(seed, "equally far").permutation(len(mean))
-    chosen = np.zeros(len(mean), np.bool_)
-    chosen[order[np.argsort(-mean[order], kind="stable")[: -(-len(mean) // 10)]]] = True
-    rows = chosen[who]
-    return rows[: len(original)], rows[len(original) :]
+    ranked: Ints = people[order[np.argsort(-mean[order], kind="stable")]]
+    return ranked
 
 
 def _ranks(subjects: AnyArray) -> AnyArray:

@@ -33,11 +33,12 @@ class Weighed:
 
 
 def judged(
-    played: Sequence[TablePlayed], policy: Policy, seed: int
+    played: Sequence[TablePlayed], policy: Policy, seed: int, beside: int = 0
 ) -> tuple[Verdicts, tuple[judge.Rounds, ...]]:
     """Return verdicts on all attacks, each kind of game at its share of the error budget.
 
     And the rounds of the membership attack that was chosen on half of the people, by adversary.
+    beside: tests that share the budget and are judged elsewhere, as one attack each.
     """
     done = [p for p in played if p.refereed is not None]
     detections = [_rounds(p) for p in done if p.attack.offered.offer.game == "membership"]
@@ -55,18 +56,16 @@ def judged(
     for name in dict.fromkeys(r.adversary for r in detections):
         chosen += selected([r for r in detections if r.adversary == name], policy, seed)
     detections += chosen
-    every = len(detections) + len(successes)
+    every = max(1, len(detections) + len(successes) + beside)
     found = Verdicts(
         detections=judge.judge(
             detections,
             policy,
             sampling="random",
             seed=seed,
-            share=len(detections) / max(1, every),
+            share=len(detections) / every,
         ),
-        successes=judge.judge_success(
-            successes, policy, seed=seed, share=len(successes) / max(1, every)
-        ),
+        successes=judge.judge_success(successes, policy, seed=seed, share=len(successes) / every),
     )
     return found, tuple(chosen)
 
