@@ -1,6 +1,8 @@
 """Shares of a record's cells in marginals, released against auxiliary."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 from leakpro_core.errors import NotApplicable
 from leakpro_core.statistics.roc import auc
+
+RESULTS = Path(__file__).resolve().parents[3] / "bench" / "results" / "marginal_generators.json"
 
 
 def test_the_ratio_is_how_much_oftener_a_member_is_in_a_cell_with_these_counts():
@@ -156,6 +160,14 @@ def test_where_three_columns_are_copied_marginals_of_three_find_more():
         shown, members = drawn(Recipe(given=2), 200, 2000, seed)
         areas += [auc(claims("marginals", shown, order=k), members).value / 3 for k in (2, 3)]
     assert areas[1] > areas[0] + 0.04 > 0.7
+
+
+def test_of_every_generator_measured_marginals_find_more_than_all_others():
+    figures = json.loads(RESULTS.read_text())["figures"]
+    for of in ("AUC", "TPR at FPR 10%"):
+        gains = [row["gain"] for row in figures[of]]
+        assert len(gains) == 12
+        assert all(float(gain.split("[")[1].split(",")[0]) > 0.0 for gain in gains)
 
 
 def test_much_noise_on_all_counts_hides_everybody():
