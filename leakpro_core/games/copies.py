@@ -3,7 +3,7 @@
 Success, paired: each released row is compared with the original and with the control rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -15,6 +15,7 @@ from leakpro_core.games.encounters import (
     EXACT,
     NEAR,
     TEXT,
+    WORDS,
     Arms,
     Met,
     exact_met,
@@ -65,8 +66,9 @@ def referee(
     """Compare claimed rows with the original and with the control rows.
 
     Facet "exact": the row equals a person's in all columns that are attacked, not in text, which
-    generators write anew; rows that equal a person's in text, too, are a facet of their own where
-    there are some. Hits are told of the whole original (``repeating``), ``scale`` times.
+    generators write anew; rows that equal a person's in text, too, and rows that equal it in all
+    text and perhaps in nothing else, are facets of their own where there are some.
+    Hits are told of the whole original (``repeating``), ``scale`` times.
     Facet "near", of at most ``stage.rounds`` claimed rows: nearer to one of n' people, those of the
     smaller arm, than all but 1% of the released rows are to n' control people (or to n' original
     ones, should these be farther: so that neither arm is favoured); left out where that distance is
@@ -76,8 +78,7 @@ def referee(
     """
     arms = Arms.of(stage, seed)
     found, notes = _compared(answer, stage, arms, stage.released, attack, seed)
-    if not any((met.row >= 0).any() for met in found if met.facet == TEXT):
-        found = [met for met in found if met.facet != TEXT]
+    found = [met for met in found if met.facet in (EXACT, NEAR) or (met.row >= 0).any()]
     guess: dict[str, Met] = {}
     if blind is not None and stage.auxiliary is not None:
         theirs, _ = _compared(blind, stage, arms, stage.auxiliary, f"{attack}, blind", seed)
@@ -123,8 +124,13 @@ def _compared(
         )
     else:
         found.append(near)
-    if any(column.kind is Kind.TEXT for column in released.columns):
-        found.append(exact_met(TEXT, rows, answer.claims, arms, released, lambda table: table)[0])
+    texts = [column.name for column in released.columns if column.kind is Kind.TEXT]
+    compared: tuple[tuple[str, Callable[[Table], Table]], ...] = (
+        (TEXT, lambda table: table),
+        (WORDS, lambda table: table.only(texts)),
+    )
+    for facet, part in compared if texts else ():
+        found.append(exact_met(facet, rows, answer.claims, arms, released, part)[0])
     return found, tuple(notes)
 
 
@@ -180,7 +186,8 @@ def _exhibits(found: Sequence[Met], stage: TableStage) -> tuple[Exhibit, ...]:
     given = attacked(stage.released)
 
     def said(i: int) -> str:
-        what = "is next to a person's row" if facet[i] == NEAR else "repeats a person's row"
+        whats = {NEAR: "is next to a person's row", WORDS: "repeats a person's text"}
+        what = whats.get(facet[i], "repeats a person's row")
         return f"released row {released[i]} {what}: {listed(given.shown(int(released[i])))}"
 
     return tuple(

@@ -14,7 +14,7 @@ from leakpro_core.tabular.distance import Space, nearest
 from leakpro_core.tabular.exact import owners, repeats
 from leakpro_core.tabular.table import Table
 
-EXACT, NEAR, TEXT = "exact", "near", "exact, with text"
+EXACT, NEAR, TEXT, WORDS = "exact", "near", "exact, with text", "text"
 """What claims are about."""
 
 CLOSEST = 0.01

@@ -11,7 +11,7 @@ from leakpro_core.errors import WrongAnswer
 from leakpro_core.games.copies import CopiesAnswer, challenge, referee
 from leakpro_core.games.outcome import Refereed
 from leakpro_core.games.samples import TableStage
-from leakpro_core.tabular.table import Column, Kind, Table, stacked
+from leakpro_core.tabular.table import Column, Kind, Table, from_matrix, stacked
 
 ADULT = Path(__file__).resolve().parents[3] / "shared" / "data" / "adult_audit"
 
@@ -80,13 +80,32 @@ def test_text_that_is_written_anew_hides_no_copy_and_identifiers_do_not_count():
     values[0] = (values[0] + 1) % 30
     renumbered = Table(columns=original.columns, values=tuple(values), subjects=np.arange(30))
     same = judged(stage(original, control, renumbered))
-    assert same.facets == ("exact", "near", "exact, with text")
+    assert same.facets == ("exact", "near", "exact, with text", "text")
     assert rates(same, "exact") == rates(same, "exact, with text") == (1, 0)
     values[4] = (values[4] + 1) % 3
     rewritten = Table(columns=original.columns, values=tuple(values), subjects=np.arange(30))
     other = judged(stage(original, control, rewritten))
-    assert other.facets == ("exact", "near")
+    assert other.facets == ("exact", "near", "text")
     assert rates(other, "exact") == (1, 0)
+
+
+def test_text_that_is_copied_is_seen_where_all_else_is_written_anew():
+    texts = tuple(f"what {i} has to say" for i in range(90))
+    columns = numbers([0]).columns[0], Column(name="note", kind=Kind.TEXT, levels=texts)
+
+    def people(first: int, notes: np.ndarray) -> Table:
+        x = np.random.default_rng(first).normal(size=30)
+        return from_matrix(columns, np.column_stack([x, notes]), first + np.arange(30))
+
+    notes = np.arange(60, 90)
+    notes[:12] = np.arange(12)
+    arms = people(0, np.arange(30)), people(30, np.arange(30, 60))
+    result = judged(stage(*arms, people(60, notes)))
+    assert result.facets == ("exact", "near", "text")
+    assert rates(result, "exact") == (0, 0)
+    assert rates(result, "text") == (0.4, 0)
+    fresh = judged(stage(*arms, people(60, np.arange(60, 90))))
+    assert fresh.facets == ("exact", "near")
 
 
 def test_control_smaller_than_the_original_reads_no_leak_on_exchangeable_tables():

@@ -113,8 +113,8 @@ def test_near_claims_meet_near_people_and_of_very_many_some_are_told():
     found = result.matched
     assert set(range(60)) <= set(found.person[found.start[300] : found.start[360]].tolist())
     meets = np.diff(found.start)
-    hits = result.evidence.hit.reshape(2, 2, 300).sum(axis=1)  # facet, arm
-    assert np.array_equal(meets[300:] > 0, hits[1] > 0)
+    hits = result.evidence.hit.reshape(3, 2, 300).sum(axis=1)  # facet, arm
+    assert np.array_equal(meets[300:600] > 0, hits[1] > 0)
     same = numbers([1.0] * 250, [2.0] * 250)
     other = numbers([1.0] * 250, [2.0] * 250, subjects=range(250, 500))
     result = judged(stage(same, other, same.rows(np.arange(9))))
