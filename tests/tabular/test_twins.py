@@ -56,6 +56,22 @@ def test_people_in_both_arms_are_seen(shared, result, kinds):
     assert ("nothing can be concluded" in found.statement) == (result == "fail")
 
 
+@pytest.mark.parametrize("households", [20, 500])
+def test_people_who_come_together_are_a_warning(households):
+    rng = np.random.default_rng(0)
+    arms = []
+    for first in (0, 1000):
+        arm = drawn(1000, first, 10**6, rng)
+        first_of = np.arange(1000)
+        first_of[1 : 2 * households : 2] -= 1
+        rows = arm.rows(first_of)
+        arms.append(Table(columns=rows.columns, values=rows.values, subjects=arm.subjects))
+    found = twin_control(*arms, None, seed=0)
+    assert found.result == "warn"
+    assert "come together, as households do" in found.statement
+    assert "in both" not in found.statement
+
+
 def test_twins_are_counted():
     rng = np.random.default_rng(0)
     original = drawn(1000, 0, 10**6, rng)
