@@ -23,7 +23,7 @@ from leakpro_core.tabular.assemble import assemble
 from leakpro_core.tabular.canaries import apart, check_canaries, looked_for, plant
 from leakpro_core.tabular.checks import Checks, after, before
 from leakpro_core.tabular.generators import Generated, check_fitting, generate
-from leakpro_core.tabular.one_by_one import Twins, one_by_one
+from leakpro_core.tabular.one_by_one import Budget, Twins, learns, one_by_one
 from leakpro_core.tabular.people import by_exposure, most_vulnerable, settle
 from leakpro_core.tabular.play import TablePlayed, TableScene, obstacle, play
 from leakpro_core.tabular.results import Sized
@@ -193,18 +193,16 @@ def _one_by_one(
     able = [
         (scene, attack)
         for (scene, attack), one in zip(pairs, played, strict=True)
-        if one.refereed is not None
-        and attack.offered.offer.game == "membership"
-        and attack.offered.offer.shadows
+        if one.refereed is not None and learns(attack)
     ]
     if not able:
         return []
-    # Of the error budget as much as any attack's: those of all games, one selected an adversary.
-    share = len(pairs) + len(plan.adversaries) + len(able)
     release = generated.release
     ranked = by_exposure(release.original, release.control, spawn(plan.seed, "tenth"))
-    alpha = (1.0 - plan.policy.confidence) / share
-    return [one_by_one(scene, attack, ranked, alpha) for scene, attack in able]
+    return [
+        one_by_one(scene, attack, ranked, Budget.of(plan, attack, len(able)))
+        for scene, attack in able
+    ]
 
 
 # Other releases, and more or fewer rows.

@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 
 from leakpro_core.arrays import Bools, Floats, Ints, array
 from leakpro_core.games.samples import TableStage
-from leakpro_core.plan import ChosenAttack
+from leakpro_core.plan import ChosenAttack, Plan
 from leakpro_core.records import Evidence
 from leakpro_core.seeds import generator, spawn
 from leakpro_core.tabular.people import tenth_of
@@ -35,45 +35,75 @@ class Twins:
 
     people: int64 ``[m]``, subjects; right: bool ``[m, pairs]``, whether the claim was higher for
     the twin that was fitted with the person; a tie and an abstention are not right.
-    alpha: the chance that anybody is called given away who is not, of which the number tested is
-    made; evidence: the rounds, clusters being pairs; reason: why nothing was played, "" if it was;
-    needed: shadow generators that it takes for one person.
+    alpha: that of the budget; evidence: the rounds, clusters being pairs; reason: why nothing was
+    played, "" if it was.
     """
 
     label: str
     adversary: str
     alpha: float
-    needed: int
     people: Ints = array(np.int64)
     right: Bools = array(np.bool_)
     evidence: Evidence | None = None
     reason: str = ""
 
 
-def one_by_one(scene: TableScene, attack: ChosenAttack, ranked: Ints, alpha: float) -> Twins:
+@frozen(kw_only=True)
+class Budget:
+    """How many people pairs of twins can convict.
+
+    alpha: the chance that anybody is called given away who is not; taught: pairs that only teach;
+    needed: shadow generators that it takes for one person.
+    """
+
+    alpha: float
+    taught: int
+    needed: int
+
+    @classmethod
+    def of(cls, plan: Plan, attack: ChosenAttack, able: int) -> "Budget":
+        """Take as much of the error budget as any attack has, of all games.
+
+        able: attacks that are played so, of all adversaries; one more an adversary is selected.
+        """
+        tests = (len(plan.attacks) + 1) * len(plan.adversaries) + able
+        alpha = (1.0 - plan.policy.confidence) / tests
+        taught = -(-attack.offered.offer.shadows // 2)
+        needed = 2 * (taught + math.ceil(math.log2(1.0 / alpha)))
+        return cls(alpha=alpha, taught=taught, needed=needed)
+
+    def tested(self, pairs: int, people: int) -> int:
+        """Return how many of the people are tested: of their most vulnerable tenth at most all."""
+        return min(math.floor(self.alpha * 2.0 ** (pairs - self.taught)), tenth_of(people))
+
+
+def learns(attack: ChosenAttack) -> bool:
+    """Return whether an attack tells members by what shadow generators released."""
+    offer = attack.offered.offer
+    return offer.game == "membership" and bool(offer.shadows)
+
+
+def one_by_one(scene: TableScene, attack: ChosenAttack, ranked: Ints, budget: Budget) -> Twins:
     """Play an attack that learns from shadow generators on each pair of them.
 
     ranked: subjects of original and control, most unlike others first.
     """
-    stage, offer = scene.stage, attack.offered.offer
-    taught = -(-offer.shadows // 2)
+    stage = scene.stage
     nothing = Twins(
         label=attack.label,
         adversary=scene.adversary.name,
-        alpha=alpha,
-        needed=2 * (taught + math.ceil(math.log2(1.0 / alpha))),
+        alpha=budget.alpha,
         people=ranked[:0],
         right=np.zeros((0, 0), np.bool_),
     )
     pairs = _pairs(stage)
-    most = math.floor(alpha * 2.0 ** (len(pairs) - taught))
-    people = ranked[: min(most, tenth_of(len(ranked)))]
+    people = ranked[: budget.tested(len(pairs), len(ranked))]
     if not people.size:
-        few = f"there are {len(stage.shadows)} shadow generators, and {nothing.needed} are needed"
+        few = f"there are {len(stage.shadows)} shadow generators, and {budget.needed} are needed"
         return evolve(nothing, reason=few)
     about = _about(stage, people, generator(scene.seed, "company"))
     right, rounds = [], []
-    for number in range(taught, len(pairs)):
+    for number in range(budget.taught, len(pairs)):
         known = np.concatenate(pairs[:number])
         claims = []
         for model in pairs[number]:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from leakpro_core.controls.sample_size import sample_size_control
-from leakpro_core.plan import Plan
+from leakpro_core.plan import ChosenAttack, Plan
 from leakpro_core.protocols import Log
 from leakpro_core.records import Release
 from leakpro_core.seeds import spawn
 from leakpro_core.statistics import newcombe_difference
 from leakpro_core.tabular.audit import hidden, refuse_unplayable, scenes_before
+from leakpro_core.tabular.one_by_one import Budget, learns
 from leakpro_core.tabular.people import settle
 from leakpro_core.tabular.play import obstacle
 from leakpro_core.tabular.secrets import secrets
@@ -54,11 +55,25 @@ def outlook(plan: Plan, release: Release, log: Log) -> Iterator[str]:
     )
     fitted = release.targets + (0 if plan.shadows is None else plan.shadows.count)
     yield f"generators to fit: {fitted}"
-    for scene in scenes_before(plan, tables, log):
+    scenes = scenes_before(plan, tables, log)
+    able = [a for scene in scenes for a in plan.attacks if learns(a) and obstacle(scene, a) is None]
+    for scene in scenes:
         yield f"adversary {scene.adversary.name}: {scene.adversary.access.value}"
         for attack in plan.attacks:
             reason = obstacle(scene, attack)
             yield f"  {attack.label}: {'will be played' if reason is None else reason}"
+            if reason is None and learns(attack):
+                yield f"    {_single_people(plan, attack, len(able), sum(people))}"
+
+
+def _single_people(plan: Plan, attack: ChosenAttack, able: int, people: int) -> str:
+    """Return how many people are tested one at a time."""
+    assert plan.shadows is not None
+    budget = Budget.of(plan, attack, able)
+    tested = budget.tested(plan.shadows.count // 2, people)
+    if not tested:
+        return f"one person at a time: nobody; {budget.needed} shadow generators are needed"
+    return f"one person at a time: of the {tested:,} people who are most unlike others"
 
 
 def _named(name: str) -> str:

@@ -1,10 +1,14 @@
 """Single people whom generators give away: an exact test of each, and what the report says."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import structlog
 from attrs import evolve
 from fake_tables import audit
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binom
 from test_table_canaries import fitted
 
@@ -12,9 +16,9 @@ from leakpro_core import judge
 from leakpro_core.games.membership import MembershipAnswer
 from leakpro_core.games.samples import TableStage
 from leakpro_core.offers import Access, AttackOffer
-from leakpro_core.plan import Adversary, ChosenAttack, Games
+from leakpro_core.plan import Adversary, ChosenAttack, Games, Policy
 from leakpro_core.plugins import Offered
-from leakpro_core.tabular.one_by_one import one_by_one
+from leakpro_core.tabular.one_by_one import Budget, one_by_one
 from leakpro_core.tabular.play import TableScene
 from leakpro_core.tabular.table import Column, Kind, from_matrix
 
@@ -77,7 +81,12 @@ def played(name, pairs=12, alpha=ALPHA, first=(OUTLIER,), shadows=2, **made):
     """Play an attack; ``first`` are those most unlike others."""
     everybody = np.concatenate([np.arange(PEOPLE // 2), 500 + np.arange(PEOPLE // 2)])
     ranked = np.concatenate([first, np.setdiff1d(everybody, first)])
-    return one_by_one(scene(pairs, **made), chosen(name, shadows), ranked, alpha)
+    return one_by_one(scene(pairs, **made), chosen(name, shadows), ranked, budget(alpha, shadows))
+
+
+def budget(alpha=ALPHA, shadows=2):
+    taught = -(-shadows // 2)
+    return Budget(alpha=alpha, taught=taught, needed=16)
 
 
 # Attacks.
@@ -136,7 +145,6 @@ class TestPlaying:
     def test_too_few_pairs_are_told_with_how_many_it_takes(self):
         found = played("repeats", pairs=4)
         assert found.people.size == 0
-        assert found.needed == 16
         assert found.reason == "there are 8 shadow generators, and 16 are needed"
         assert played("repeats", pairs=8).people.size == 1
 
@@ -177,13 +185,33 @@ class TestPlaying:
             ),
         )  # fmt: skip
         ranked = np.concatenate([[OUTLIER], np.arange(500, 530)])
-        found = one_by_one(evolve(one, stage=doubled), chosen("repeats"), ranked, ALPHA)
+        found = one_by_one(evolve(one, stage=doubled), chosen("repeats"), ranked, budget())
         assert found.right[0].all()
 
     def test_who_gives_nothing_away_is_told_right_once_in_two(self):
         right = np.concatenate([played("guesses", seed=s, gives=False).right for s in range(30)])
         low, high = binom.interval(0.999, right.size, 0.5)
         assert low <= right.sum() <= high
+
+
+class TestBudget:
+    @given(st.integers(1, 20), st.integers(1, 3), st.integers(1, 10), st.floats(0.51, 0.999))
+    def test_as_many_shadows_as_are_needed_convict_one_person(
+        self, most, adversaries, learn, level
+    ):
+        attack = chosen("repeats", learn)
+        asked = SimpleNamespace(
+            attacks=(attack,) * most,
+            adversaries=("anyone",) * adversaries,
+            policy=Policy(confidence=level),
+        )
+        found = Budget.of(asked, attack, adversaries)
+        assert found.alpha * ((most + 2) * adversaries) == pytest.approx(1 - level)
+        assert found.tested(found.needed // 2, 1000) >= 1
+        assert found.tested(found.needed // 2 - 1, 1000) == 0
+
+    def test_no_more_than_the_most_vulnerable_tenth_are_tested(self):
+        assert budget().tested(60, 41) == 5
 
 
 class TestJudging:

@@ -29,3 +29,14 @@ def test_columns_without_a_name_are_seen(tmp_path):
     }
     lines = said(tmp_path, evolve(release, tables=evolve(release.tables, **unnamed)))
     assert any(line.startswith('columns: " " (numeric), visits') for line in lines)
+
+
+def test_it_tells_whether_single_people_can_be_tested(tmp_path):
+    release = load(Options(targets=1), None)
+    for count, expected in (
+        (6, "one person at a time: nobody; 14 shadow generators are needed"),
+        (40, "one person at a time: of the 24 people who are most unlike others"),
+    ):
+        more = f'[shadows]\ntrainer = "rows"\ncount = {count}\n'
+        lines = list(outlook(plan(tmp_path, "near", more=more, shadows=2), release, SilentLog()))
+        assert f"    {expected}" in lines
