@@ -59,11 +59,14 @@ CODE = (
     "bench/plans/overfitted.toml",
     "bench/plans/sequences.toml",
     "leakpro_core/games/samples.py",
+    "leakpro_core/judge/one_by_one.py",
     "leakpro_core/shadows.py",
     "leakpro_core/tabular/generators.py",
+    "leakpro_core/tabular/one_by_one.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/distance.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/domias.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/fitting.py",
+    "plugins/leakpro_sdv/src/leakpro_sdv/queries.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/related.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/sampling.py",
     "plugins/leakpro_sdv/src/leakpro_sdv/scores.py",
@@ -192,8 +195,17 @@ def figures(report: Mapping[str, Any]) -> Figures:
         "released rows": data["released"],
         "CPU seconds": report["CPU seconds"],
         "words": {f["family"]: f["word"] for f in report["findings"]},
+        "one person at a time": _single_people(report),
         "attacks": {a["label"]: _attack(a) for a in report["attacks"] if a["status"] == "finished"},
     }
+
+
+def _single_people(report: Mapping[str, Any]) -> str:
+    """Return what the report notes on single people, "" where there are no shadow generators."""
+    start = "One person at a time"
+    notes = [note for attack in report["attacks"] for note in attack["notes"]]
+    said = [note.removeprefix(start).lstrip(":, ") for note in notes if note.startswith(start)]
+    return "; ".join(said)
 
 
 def _attack(attack: Mapping[str, Any]) -> Figures:
@@ -462,7 +474,7 @@ def entities(name: str, home: Path, n: int = 120) -> Figures:
     """People of several rows: ``families`` by HMA, or ``sequences`` by PAR.
 
     Two audits: of synthesizers fitted on an outlying patient, beside shadows fitted with it or
-    without; and, without shadows, of a release with an ordinary patient's rows copied into it.
+    without, which also tell whether that patient is given away; and, without shadows, of a release with an ordinary patient's rows copied into it.
     """
     folder = home / name
     write_people(folder, n)
@@ -514,6 +526,7 @@ def audits(found: Mapping[str, Any]) -> list[Figures]:
             "people": audit["people"],
             "released rows": audit["released rows"],
             "membership": audit["words"]["membership"],
+            "one person at a time": audit["one person at a time"],
             "CPU seconds": audit["CPU seconds"],
         }
         for name, audit in found.items()
