@@ -70,9 +70,8 @@ class Arms:
         rng = np.random.default_rng(seed)
         one, other = attacked(stage.original), attacked(stage.control)
         people = headcount(one), headcount(other)
-        large, small = (one, other) if people[0] > people[1] else (other, one)
-        together = people[0] != people[1] and households(large, small)
-        pick = _together if together else sample
+        together = households(one, other)
+        pick = sample_together if together else sample
         drawn = pick(one, min(people), rng), pick(other, min(people), rng)
         return cls(
             tables=(stage.original, stage.control), drawn=drawn, people=people, together=together
@@ -96,12 +95,16 @@ class Arms:
         )
 
 
-def households(large: Table, small: Table) -> bool:
-    """Return whether people of one row come together: in the small arm more than by chance.
+def households(one: Table, other: Table) -> bool:
+    """Return whether people of one row come together: in the smaller arm more than by chance.
 
     Drawn one by one from the large arm, two of a household would seldom both be there, and claims
-    would meet more households than in the small arm: a leak where there is none.
+    would meet more households than in the small arm: a leak where there is none. Arms of one size
+    are never told apart by that.
     """
+    if headcount(one) == headcount(other):
+        return False
+    large, small = (one, other) if headcount(one) > headcount(other) else (other, one)
     n, m = headcount(large), headcount(small)
     others = [repeats(table, table).people - 1 for table in (large, small)]
     alone = float(reaching(others[0], n - 1, m - 1).mean()) if m > 1 else 0.0
@@ -110,7 +113,7 @@ def households(large: Table, small: Table) -> bool:
     return difference(found, next(limits), alone, next(limits)).low > 0.0
 
 
-def _together(table: Table, most: int, rng: np.random.Generator) -> Ints:
+def sample_together(table: Table, most: int, rng: np.random.Generator) -> Ints:
     """Return the rows of ``most`` people, ascending, people with the same first row together."""
     group = household(table)
     order = np.argsort(rng.permutation(len(group))[group], kind="stable")

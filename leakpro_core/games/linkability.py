@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from leakpro_core.arrays import Floats, Ints, array
 from leakpro_core.errors import BadValue
 from leakpro_core.games.answers import check_claims, listed, surest, wrong
+from leakpro_core.games.encounters import households, sample_together
 from leakpro_core.games.outcome import Exhibit, Refereed
 from leakpro_core.games.samples import WITHHELD, People, TableStage, attacked, draw
 from leakpro_core.records import Evidence
@@ -66,6 +67,8 @@ def challenge(
 ) -> tuple[LinkabilityChallenge, Secret]:
     """Draw people of both arms, with all their rows; both halves are shuffled on their own.
 
+    People of one row are drawn together where they come so (``encounters.households``).
+
     left: columns of the left half, the others are the right one. ``UnknownName`` for a column that
     is not there, ``BadValue`` for an identifier or free text, or where a half is empty.
     """
@@ -85,7 +88,9 @@ def challenge(
             found=f"{len(left)} and {len(right)} columns",
             expected="at least one column in each half",
         )
-    people = draw(stage, stage.rounds, rng)
+    # Who has a twin among the candidates shares the credit with it: of both arms alike.
+    twins = households(attacked(stage.original), attacked(stage.control))
+    people = draw(stage, stage.rounds, rng, sample_together if twins else None)
     n = len(people.rows)
     secret = Secret(
         people=people,

@@ -5,6 +5,8 @@ attack, handed auxiliary rows where the adversary is handed the synthetic ones: 
 that the adversary has but the release.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from attrs import evolve, frozen
 
@@ -102,9 +104,14 @@ def headcount(table: Table) -> int:
     return len(np.unique(table.subjects))
 
 
-def draw(stage: TableStage, most: int, rng: np.random.Generator) -> People:
-    """Draw ``most`` people of each arm at random, all of an arm with fewer."""
-    arms = [sample(arm, most, rng) for arm in (stage.original, stage.control)]
+def draw(
+    stage: TableStage,
+    most: int,
+    rng: np.random.Generator,
+    pick: Callable[[Table, int, np.random.Generator], Ints] | None = None,
+) -> People:
+    """Draw ``most`` people of each arm at random, all of an arm with fewer; by ``sample``."""
+    arms = [(pick or sample)(arm, most, rng) for arm in (stage.original, stage.control)]
     rows = np.concatenate([arms[0], len(stage.original) + arms[1]])
     tenth = np.concatenate([stage.tenth_original, stage.tenth_control])
     return People(

@@ -99,9 +99,8 @@ class _Arms:
     @classmethod
     def of(cls, stage: TableStage) -> "_Arms":
         one, other = (Index.of(attacked(table)) for table in (stage.original, stage.control))
-        large, small = (one, other) if one.people > other.people else (other, one)
         groups = None
-        if one.people != other.people and households(large.table, small.table):
+        if households(one.table, other.table):
             groups = household(one.table), household(other.table)
         return cls(original=one, control=other, groups=groups)
 

@@ -34,6 +34,17 @@ def named(partner, mass=None, claims=None) -> LinkabilityAnswer:
     )
 
 
+@pytest.mark.parametrize(("original", "control"), [(400, 60), (60, 400)])
+def test_as_many_candidates_have_a_twin_in_either_arm_where_people_come_in_twins(original, control):
+    # A twin among the candidates takes half of the credit, of both arms alike.
+    who = np.arange(original + control)
+    arms = [numbers(w // 2, w // 2, subjects=w) for w in (who[:original], who[original:])]
+    people = challenge(stage(*arms, rounds=60), ["a"], seed=0)[1].people
+    for exposed in (True, False):
+        rows = people.table.values[0][people.exposed == exposed]
+        assert np.unique(rows, return_counts=True)[1].tolist() == [2] * 30
+
+
 def test_halves_hold_the_columns_that_attacks_are_given_and_no_other():
     drawn, _ = challenge(played(), LEFT, seed=1)
     assert drawn.left.names == LEFT
