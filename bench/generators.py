@@ -474,7 +474,8 @@ def entities(name: str, home: Path, n: int = 120) -> Figures:
     """People of several rows: ``families`` by HMA, or ``sequences`` by PAR.
 
     Two audits: of synthesizers fitted on an outlying patient, beside shadows fitted with it or
-    without, which also tell whether that patient is given away; and, without shadows, of a release with an ordinary patient's rows copied into it.
+    without, which also tell whether that patient is given away; and, without shadows, of a release
+    with an ordinary patient's rows copied into it.
     """
     folder = home / name
     write_people(folder, n)

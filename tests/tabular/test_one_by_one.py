@@ -105,6 +105,18 @@ def guesses(challenge, options, run):
     return MembershipAnswer(claims=drawn)
 
 
+def learner(challenge, options, run):
+    """Claim by whether the release looks as those did that each person was in."""
+    looks = np.stack([_look(table) for table in challenge.shadows])
+    sides = np.where(challenge.trained_on, 1.0, -1.0).T
+    return MembershipAnswer(claims=sides @ looks @ _look(challenge.synthetic))
+
+
+def _look(table):
+    """Return the rows of a release as one direction of many."""
+    return table.values[0] - table.values[0].mean()
+
+
 def silent(challenge, options, run):
     return MembershipAnswer(claims=np.full(len(challenge.records), np.nan))
 
@@ -192,6 +204,18 @@ class TestPlaying:
         right = np.concatenate([played("guesses", seed=s, gives=False).right for s in range(30)])
         low, high = binom.interval(0.999, right.size, 0.5)
         assert low <= right.sum() <= high
+
+    def test_what_was_learned_from_pairs_before_does_not_tie_the_pairs_together(self):
+        # Learned from all other pairs, all three are right far more often than once in eight:
+        # a direction that fits one pair by chance fits the others by the same chance.
+        ran = [
+            played("learner", pairs=4, alpha=0.9, seed=s, gives=False, first=(s % 30,))
+            for s in range(120)
+        ]
+        right = np.concatenate([found.right for found in ran])
+        assert right.shape == (720, 3)
+        low, high = binom.interval(0.999, 720, 1 / 8)
+        assert low <= right.all(axis=1).sum() <= high
 
 
 class TestBudget:
