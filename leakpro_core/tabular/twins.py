@@ -53,9 +53,10 @@ def twin_control(
     (``reaching``). The share of auxiliary people with a twin in an arm is compared with that of the
     other arm's people. Fails where the lower bound of a difference is above a tenth, warns above 0:
     Newcombe's hybrid score interval, of people. The shares of both arms' people with a twin among
-    the auxiliary rows must be alike, however few of these they are: see ``LOPSIDED``. Warns, too,
-    where the original's people have fewer twins in the control than its own have: where all people
-    come in pairs, intervals of people hold the truth in 73 to 86% instead of 95%.
+    the auxiliary rows must be alike, however few of these they are: see ``LOPSIDED``. The same
+    limits hold for how many more of the control's people have a twin in their own arm than in the
+    other: where all people come in pairs, null audits of small tables had a leak word in 13 of
+    48, where they come in threes in 36 of 48.
     Nothing is drawn, so far: ``seed`` is not used.
     """
     del seed
@@ -77,12 +78,14 @@ def twin_control(
         )
     result = "fail" if "fail" in results else "warn" if "warn" in results else "pass"
     first = ways[0][0]
-    together = first.beyond.high < 0.0
-    if together:
+    together = "pass" if first.beyond.high >= 0.0 else "warn"
+    if first.beyond.high < -LARGE:
+        together = "fail"
+    if together != "pass":
         said.append(
             "Control people have twins among themselves more often than among others: people of "
-            "one row may come together, as households do, and intervals are too narrow, for they "
-            "count people; name what they share as subject."
+            "one row seem to come together, as households do, and tests that count people take "
+            "luck for a leak; name what such people share as subject."
         )
     effect = {
         "fail": " These people should not be in both, and nothing can be concluded",
@@ -91,7 +94,7 @@ def twin_control(
     }[result]
     return Control(
         name=NAME,
-        result="warn" if together and result == "pass" else result,
+        result=max(result, together, key=("pass", "warn", "fail").index),
         statement=" ".join(said) + (f"{effect}." if effect else ""),
         estimate=Estimate(
             value=first.twins - first.chance,
