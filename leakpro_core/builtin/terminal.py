@@ -107,6 +107,9 @@ def _detection(console: Console, attacks: Sequence[AttackResult], levels: list[f
     for attack in attacks:
         table.add_row(_line(attack.label), *_figures(attack, levels))
     console.print(table)
+    for attack in attacks:
+        for note in attack.notes:
+            console.print(_line(f"{attack.label}: {note}."))
 
 
 def _success(console: Console, attacks: Sequence[AttackResult]) -> None:

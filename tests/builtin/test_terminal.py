@@ -198,6 +198,11 @@ def test_there_is_a_table_of_membership_only_where_it_was_played(
     assert tables == ("a TPR and its FPR have one threshold" in text, "Excess: data" in text)
 
 
+def test_notes_of_an_attack_of_membership_are_told(tmp_path: Path) -> None:
+    told = lines_of(tmp_path, evolve(detection("shadows"), notes=("Nobody is given away",)))
+    assert "shadows: Nobody is given away." in told
+
+
 def test_claims_people_and_exhibits_are_told(tmp_path: Path) -> None:
     lines = lines_of(tmp_path, attack("copies", point(0.2, 0.0), exhibits="exhibits/copies.html"))
     said = "copies: 1,900 of 2,000 claims made, true about 77 distinct people in the data, some in"
