@@ -15,7 +15,15 @@ from leakpro_html.render import page
 from test_page import Document
 
 from leakpro_core.records import Estimate
-from leakpro_core.report import AttackResult, RiskReport, SuccessPoint, from_json, to_json
+from leakpro_core.report import (
+    AttackResult,
+    Finding,
+    RiskReport,
+    SuccessPoint,
+    Word,
+    from_json,
+    to_json,
+)
 
 Sample = Callable[[], RiskReport]
 GAMES = ("Singling out", "Linkability", "Attribute inference", "Copies")
@@ -308,3 +316,65 @@ def test_many_releases_fit_a_chart_and_the_rest_is_counted() -> None:
     text = page(evolve(report, attacks=(evolve(first, spread=spread, success=()), *others)))
     assert "11 more are in report.json." in text
     assert text.count('<th scope="row">release ') == 31
+
+
+def _only(attack: AttackResult) -> RiskReport:
+    """Return the report of tables with one attack, as its first adversary."""
+    report = tables.table()
+    card = report.adversaries[0]
+    return evolve(
+        report,
+        adversaries=(card,),
+        attacks=(evolve(attack, adversary=card.name),),
+        findings=tuple(f for f in report.findings if f.family == attack.game)[:1],
+    )
+
+
+def test_a_rate_of_no_claim_is_told_so_and_not_drawn_as_nought() -> None:
+    """The surest claims may all be about people in the data: 0 of 0 control people is no rate."""
+    attack = tables.linkability(tables.ANYBODY.name)
+    sure = attack.success[1]
+    none = evolve(sure.control, value=0.0, low=0.0, high=1.0, n=0)
+    excess = evolve(sure.excess, value=1.0, low=-0.01, high=1.0)
+    points = (attack.success[0], evolve(sure, control=none, excess=excess, likelihood_low=99.0))
+    text = page(_only(evolve(attack, success=points)))
+    row = next(cells for _, _, label, cells in Rates(text).rows if label == "Surest tenth")
+    assert (row["Control people"], row["Excess, points point"]) == ("no claim", "not known")
+    assert "control no claim" in text  # of the chart, for who does not see it
+    assert "no control claim" in text  # of the chart, for who does
+    assert "; none was made for control people." in text
+
+
+def test_copies_are_summed_up_by_the_kind_that_tells_most() -> None:
+    """Where only near copies were found, nothing is seen of exact ones."""
+    attack = tables.copies(tables.ANYBODY.name)
+    exact = tables.point(0, 0, 4800, blind=0, facet="exact")
+    near = tables.point(1090, 120, 4800, blind=120, facet="near")
+    view = success.arrange(
+        evolve(attack, success=(exact, near, evolve(exact, facet=""))), "success-1-1"
+    )
+    assert (view.main, view.about) == (near, "near")
+
+
+def test_single_people_who_are_given_away_are_told_without_a_reach() -> None:
+    """The finding has no rate of flagged people: it says how many of those tested it is about."""
+    report = tables.table()
+    said = "A leak was found. Of the 24 people who are most unlike others, 1 is given away."
+    single = Finding(
+        family="membership, one person at a time",
+        adversary=tables.ANYBODY.name,
+        word=Word.WEAK,
+        statement=said,
+        technical="",
+        attacks=("neighbour-ratio",),
+        best="neighbour-ratio",
+        strength=1.2,
+    )
+    first = evolve(report.attacks[0], notes=("One person at a time, of the 24: 1 told from luck",))
+    text = page(
+        evolve(report, findings=(single,), attacks=(first, *report.attacks[1:])),
+    )
+    assert "<h5>Membership, one person at a time</h5>" in text
+    assert said in text
+    assert "Reach:" not in text
+    assert "<li>One person at a time, of the 24: 1 told from luck</li>" in text

@@ -7,6 +7,8 @@ printed holds wherever the interval did; never 100% or 0% of what is only nearly
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from math import isfinite
 
+from leakpro_core.records import Estimate
+
 UNKNOWN = "not estimable"
 MINUS = "\u2212"
 KNOWN = 1_000_000
@@ -48,6 +50,11 @@ def upper(value: float, n: int) -> str:
     if not isfinite(value):
         return UNKNOWN
     return f"{_plain(_percent(value, n, ROUND_CEILING))}%"
+
+
+def unclaimed(estimate: Estimate) -> bool:
+    """Return whether a rate is of no claim: 0 of 0, which may be anything."""
+    return estimate.n == 0 and estimate.low < estimate.high
 
 
 def points(value: float, n: int) -> str:

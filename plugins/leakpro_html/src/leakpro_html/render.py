@@ -35,6 +35,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.tests["unclaimed"] = formatting.unclaimed
     environment.globals.update(
         fmt=formatting,
         words=words,

@@ -118,7 +118,14 @@ def trend(attack: AttackResult, anchor: str) -> tuple[Chart, ...]:
 
 
 def main_point(attack: AttackResult) -> SuccessPoint | None:
-    """Return the point over all facets and all claims, else the first there is."""
+    """Return the point over all facets and all claims, else the first there is.
+
+    Of copies the kind that tells most: where near ones alone were found, exact ones tell nothing.
+    """
+    if attack.game == "copies":
+        kinds = [p for p in attack.success if p.facet and p.coverage == ALL]
+        if kinds:
+            return min(kinds, key=_worst)
     pooled = [p for p in attack.success if p.facet == ""]
     return next((p for p in pooled if p.coverage == ALL), next(iter(attack.success), None))
 

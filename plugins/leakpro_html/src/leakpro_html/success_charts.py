@@ -41,7 +41,8 @@ def hit_rates(
     height = _ABOVE + _BELOW + _ROW * len(bars)
     figure = blank(WIDTH, height)
     axes = figure.add_axes((0.04, _BELOW / height, 0.9, 1 - (_ABOVE + _BELOW) / height))
-    shown = [e for bar in bars for e in (bar.exposed, bar.control, bar.blind) if e is not None]
+    arms = [e for bar in bars for e in (bar.exposed, bar.control, bar.blind) if e is not None]
+    shown = [e for e in arms if not formatting.unclaimed(e)]
     right = min(1.0, 1.06 * max([1e-3, *(e.high for e in shown)]))
     axes.set_xlim(0, right)
     axes.set_ylim(len(bars), 0)
@@ -61,17 +62,21 @@ def hit_rates(
 def _bar(axes: Axes, position: int, bar: Bar, right: float) -> None:
     text, line = position + 0.3, position + 0.53
     axes.text(0, text, one_line(bar.label, _LABEL), size=10, va="baseline")
+    empty = [formatting.unclaimed(e) for e in (bar.exposed, bar.control)]
     excess = formatting.points_range(bar.excess.low, bar.excess.high, bar.excess.n)
+    excess = "no control claim" if empty[1] else excess
     axes.text(right, text, excess, size=10, ha="right", va="baseline", color=MUTED)
     axes.plot((0, right), (line, line), color=GRID, linewidth=0.8, zorder=0)
     for other, marker, below, colour in (
         (bar.control, "s", 0.18, CONTROL),
         (bar.blind, "^", 0.36, MUTED),
     ):
-        if other is not None:
+        if other is not None and not formatting.unclaimed(other):
             at = line + below
             axes.plot((other.low, other.high), (at, at), color=colour, linewidth=1.2)
             _mark(axes, other.value, at, marker, colour, 4.5)
+    if empty[0]:
+        return
     axes.plot(
         (bar.exposed.low, bar.exposed.high), (line, line), color=MEMBER, linewidth=2.4, zorder=3
     )
@@ -106,6 +111,8 @@ def _key(figure: Figure, exposed: str, *, blind: bool) -> None:
 
 def _describe(bar: Bar) -> str:
     def span(e: Estimate) -> str:
+        if formatting.unclaimed(e):
+            return "no claim"
         return formatting.share_range(e.low, e.high, e.n or formatting.KNOWN, " to ")
 
     blind = "" if bar.blind is None else f", blind {span(bar.blind)}"
