@@ -67,7 +67,8 @@ def _check_head(path: Path) -> None:
         raise BadArray(f"file {show(path)}", found="nothing in it", expected="a header and rows")
     for mark, what in _OTHERS.items():
         if head.startswith(mark):
-            raise BadArray(f"file {show(path)}", found=what, expected="csv in UTF-8", fix=_SAVE)
+            fix = "Name it .parquet." if "parquet" in what else _SAVE
+            raise BadArray(f"file {show(path)}", found=what, expected="csv in UTF-8", fix=fix)
     line = re.split(rb"[\r\n]", head, maxsplit=1)[0]
     try:
         header = line.decode("utf-8-sig", errors="ignore" if line == head else "strict")

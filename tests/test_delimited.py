@@ -22,7 +22,7 @@ _COMMAS = "expected columns that are separated by commas, and decimals with a po
         ("age,sex\n54,F\n".encode("utf-16"), f"found text in UTF-16, {_UTF8}"),
         (b"PK\x03\x04rest", f"found an Excel workbook or another zip archive, {_UTF8}"),
         (b"\n", "found nothing in it, expected a header and rows"),
-        (b"PAR1rest", f"found a parquet file, {_UTF8}"),
+        (b"PAR1rest", "found a parquet file, expected csv in UTF-8. Name it .parquet."),
         (
             b"age,weight\n54,95.4\n57,88,4\n",
             "row 3 (the header is row 1): found 3 fields, expected 2, as in the header. "
