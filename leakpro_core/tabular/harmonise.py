@@ -56,7 +56,7 @@ def column(
             f"column {show(name)}",
             found=" ".join(str(error).split())[:120],
             expected="numbers, booleans, dates, times or text (UTF-8)",
-            fix='Convert it, or leave it out with ignore = ["..."].',
+            fix=f"Convert it, or leave it out with ignore = [{show(name)}].",
         ) from None
     return made, dict(zip(raw, values, strict=True))
 

@@ -73,7 +73,7 @@ def part(column: str, role: str, chunks: pa.ChunkedArray) -> Part:
             f"column {show(column)} of {role}",
             found=f"values of type {values.type}",
             expected="numbers, booleans, dates, times or text (UTF-8)",
-            fix='Convert it, or leave it out with ignore = ["..."].',
+            fix=f"Convert it, or leave it out with ignore = [{show(column)}].",
         )
     codes, distinct = _NO_CODES, _NO_TEXT
     if values.null_count == len(values):
