@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import evolve
 
 from leakpro_core import judge
 from leakpro_core.boundaries import LIMITS, unapproved, untried
@@ -30,6 +29,7 @@ from leakpro_core.tabular.one_by_one import Twins
 from leakpro_core.tabular.play import TablePlayed
 from leakpro_core.tabular.results import Sized, name_of, result, selected_result
 from leakpro_core.tabular.secrets import secrets
+from leakpro_core.tabular.single_people import of_single_people, told_of, with_singles
 from leakpro_core.tabular.weigh import Verdicts, judged
 
 _UNTRIED = (
@@ -72,13 +72,13 @@ def assemble(
         if one.evidence is not None:
             name = f"{name_of(plan, one.label, one.adversary)}-one-by-one"
             hashes[name] = store.write_evidence(name, one.evidence)
-    singles = {(t.adversary, t.label): _given_away(t) for t in twins}
+    singles = {(t.adversary, t.label): told_of(t) for t in twins}
     findings = tuple(
         finding
         for adversary in plan.adversaries
         for finding in (
             *_findings(plan, generated, checks, adversary, found, played),
-            *_of_single_people(adversary, singles),
+            *of_single_people(adversary, singles),
         )
     )
     cards = tuple(_card(a, generated) for a in plan.adversaries)
@@ -88,8 +88,8 @@ def assemble(
         plan.policy,
         incomplete=[*_incomplete(plan, plugins, played), *checks.failed],
     )
-    sized = _with_notes(sized, twins, singles)
     results = [result(plan, p, found, hashes, shown, sized) for p in played]
+    results = [with_singles(r, twins, singles, plan.policy) for r in results]
     results += [selected_result(plan, r, found, hashes) for r in chosen]
     return RiskReport(
         name=plan.name,
@@ -138,38 +138,6 @@ def _findings(
             one = _finding(plan, found, adversary.name, family, unfinished, people, why)
         findings.append(one)
     return findings
-
-
-def _given_away(twins: Twins) -> judge.GivenAway | None:
-    if not twins.people.size:
-        return None
-    return judge.given_away(twins.right, twins.alpha, label=twins.label, adversary=twins.adversary)
-
-
-def _of_single_people(
-    adversary: Adversary, singles: Mapping[tuple[str, str], judge.GivenAway | None]
-) -> list[Finding]:
-    """Return the finding of the attack that gives most people away; none where none does."""
-    mine = [s for (name, _), s in singles.items() if name == adversary.name and s and s.found]
-    best = max(mine, key=lambda s: (s.found, s.strength), default=None)
-    return [] if best is None else [judge.person_finding(best)]
-
-
-def _with_notes(
-    sized: Mapping[tuple[str, str], Sized],
-    twins: Sequence[Twins],
-    singles: Mapping[tuple[str, str], judge.GivenAway | None],
-) -> dict[tuple[str, str], Sized]:
-    """Return notes of attacks with what they tell of single people, or why they cannot."""
-    told = dict(sized)
-    for one in twins:
-        key = one.adversary, one.label
-        found = singles[key]
-        note = f"One person at a time: not told, for {one.reason}"
-        mine = told.get(key, Sized())
-        note = note if found is None else judge.person_note(found)
-        told[key] = evolve(mine, notes=(*mine.notes, note))
-    return told
 
 
 def _families(found: Verdicts, mine: Sequence[TablePlayed], adversary: str) -> list[str]:

@@ -291,6 +291,8 @@ class TestAudit:
             "A leak was found. Of the 24 people who are most unlike others,"
         )
         assert report.exit_code == 1
+        assert report.attacks[0].detected
+        assert report.attacks[0].p_value <= 0.05
         note = next(n for n in report.attacks[0].notes if n.startswith("One person at a time"))
         assert "of the 24 most unlike others" in note
         assert (tmp_path / "run" / "evidence" / "near-one-by-one.parquet").exists()
