@@ -210,6 +210,19 @@ def test_of_claims_tried_on_both_arms_only_hits_about_the_tenth_count_over_all_c
     assert (found.exposed.n, found.exposed.value, found.control.value) == (100, 0.04, 0.0)
 
 
+def test_of_the_tenth_twice_as_much_is_tolerated_of_the_claims_that_are_about_it():
+    tenth = np.arange(400) % 200 < 30
+    apart = judged(people((20, 200), (6, 200), tenth=tenth))[0]
+    played = tried(hits(20, 100), hits(10, 100)[::-1])
+    both = np.concatenate([hits(4, 100), np.zeros(100, bool)])
+    together = judged(evolve(played, refereed=evolve(played.refereed, tenth=both)))[0]
+    found = [
+        next(b.tolerated for b in one.bounds if b.coverage == VULNERABLE)
+        for one in (apart, together)
+    ]
+    assert found == [approx(0.2), approx(0.02)]
+
+
 # Strength
 
 

@@ -6,7 +6,7 @@ from attrs import evolve
 from evidence_success import GAMES, rounds
 
 from leakpro_core import judge
-from leakpro_core.judge.success_units import ALL
+from leakpro_core.judge.success_units import ALL, VULNERABLE
 from leakpro_core.plan import Policy
 from leakpro_core.report import RiskBound, Word
 
@@ -255,3 +255,32 @@ def test_an_overall_line_is_made_of_it():
     found = find(measured((90, 300), (15, 300)))
     total = judge.overall([found], [], POLICY)
     assert (total.word, total.exit_code) == (Word.CLEAR, 1)
+
+
+@pytest.mark.parametrize(
+    ("game", "expected"),
+    [
+        (
+            "singling-out",
+            "of every 100 predicates, counting people of the most vulnerable tenth alone, at most "
+            "1.2 more isolate exactly one person of the training data",
+        ),
+        (
+            "linkability",
+            "of every 100 links of the most vulnerable tenth of the people at most 1.2 more are "
+            "right about people in the training data",
+        ),
+    ],
+)
+def test_of_the_tenth_it_is_said_which_claims_its_rate_is_of(game, expected):
+    tenth = RiskBound(facet="", coverage=VULNERABLE, high=0.012, tolerated=0.02)
+    assert expected in find(evolve(QUIET, game=game, bounds=(tenth,))).statement
+
+
+def test_a_leak_of_the_tenth_alone_is_told_as_a_share_of_all_predicates():
+    alone = evolve(leaking(4.0), game="singling-out")
+    point = evolve(alone.points[0], coverage=VULNERABLE, likelihood_low=4.0)
+    said = find(evolve(alone, points=(point,))).statement
+    assert "On average over all predicates, counting people of the most vulnerable tenth" in said
+    assert "alone, a predicate is at least 3 times likelier" in said
+    assert ",," not in said

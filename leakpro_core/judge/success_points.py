@@ -31,6 +31,9 @@ _LEAST_LUCK = 1e-12
 _WIDER = 2.0
 """That many times as much is tolerated for the most vulnerable tenth."""
 
+_TENTH = 0.1
+"""Its share of the claims where those are about nobody until they meet somebody."""
+
 _UNKNOWN = 0.5
 """A control rate that nothing is known of counts as the one that is hardest to exclude at."""
 
@@ -98,8 +101,9 @@ def risk_bounds(
 
     Each of them that the game has, so that nothing is cleared untested: where there are not enough
     units nothing is excluded, and the bound is 1. Of the tenth, which has a tenth of the people,
-    twice as much is tolerated. No correction over attacks: a claim that needs all the bounds holds
-    where each one holds.
+    twice as much is tolerated; where its rates are of all claims, of which it would meet a tenth
+    by its size, a tenth of that. No correction over attacks: a claim that needs all the bounds
+    holds where each one holds.
     """
     wanted = [("", ALL)] + [("", VULNERABLE)] * sample.tenth
     if len(sample.facets) > 1:
@@ -120,7 +124,7 @@ def _bound(
 ) -> RiskBound:
     tolerated = policy.excess_tolerance
     if coverage == VULNERABLE:
-        tolerated = min(1.0, _WIDER * tolerated)
+        tolerated = min(1.0, _WIDER * tolerated) * (_TENTH if sample.paired else 1.0)
     high = 1.0
     if known is not None and (facet, coverage) not in sample.left_out:
         high = known[1].excess_high

@@ -17,10 +17,12 @@ class Tongue:
     they: str
     exposed: str
     control: str
+    tenth: str = " of the most vulnerable tenth of the people"
 
 
 _PEOPLE = "about people in the training data"
 _OTHERS = "about other people"
+_ALONE = ", counting people of the most vulnerable tenth alone,"
 _ANY = Tongue("claim", "claims", "come true", "come true", _PEOPLE, _OTHERS)
 _TONGUES = {
     "singling-out": Tongue(
@@ -30,6 +32,7 @@ _TONGUES = {
         "isolate",
         "exactly one person of the training data",
         "exactly one of as many other people",
+        _ALONE,
     ),
     "linkability": Tongue("link", "links", "be right", "are right", _PEOPLE, _OTHERS),
     "attribute-inference": Tongue("guess", "guesses", "be right", "are right", _PEOPLE, _OTHERS),
@@ -40,6 +43,7 @@ _TONGUES = {
         "repeat or nearly repeat",
         "a row of the training data",
         "one of as many control rows",
+        _ALONE,
     ),
 }
 

@@ -126,7 +126,7 @@ def _leak(word: Word, mine: Sequence[JudgedSuccess], best: JudgedSuccess, everyb
     said = f"A leak is detectable; the evidence that the average {t.one} gives is weak."
     if word is not Word.WEAK:
         joint = "be among the surest tenth and " if point.coverage == SUREST else ""
-        over = "" if joint else f"On average over {_scope(t, point)}, a"
+        over = "" if joint else f"On average over {_scope(t, point).removesuffix(',')}, a"
         said = (
             f"A leak was found. {over or 'A'} {t.one} is at least "
             f"{10 if word is Word.STRONG else 3} times likelier in odds to {joint}{t.to} "
@@ -180,8 +180,9 @@ def _inconclusive(
     missed = [b for b in bounds if b.high > b.tolerated]
     if missed and not few:
         worst = max(missed, key=lambda b: b.high / b.tolerated)
+        about = _bounded(t, worst).removesuffix(",")
         said.append(
-            f"{start} could not exclude that, of every 100 {_bounded(t, worst)}, up to "
+            f"{start} could not exclude that, of every 100 {about}, up to "
             f"{at_most(100.0 * worst.high)} more {t.they} {t.exposed} than {t.control} "
             f"({plain(100.0 * worst.tolerated)} are tolerated)."
         )
@@ -242,7 +243,7 @@ def _scope(t: Tongue, point: SuccessPoint) -> str:
     scopes = {
         ALL: f"all {t.many}",
         SUREST: f"the surest tenth of the {t.many}",
-        VULNERABLE: f"the {t.many} of the most vulnerable tenth of the people",
+        VULNERABLE: f"all {t.many}{t.tenth}",
         EVERYBODY: f"all {t.many} (asked for, made or not)",
     }
     return scopes[point.coverage] + _about(point.facet)
@@ -250,7 +251,7 @@ def _scope(t: Tongue, point: SuccessPoint) -> str:
 
 def _bounded(t: Tongue, bound: RiskBound) -> str:
     """Return which claims a bound speaks of."""
-    tenth = " of the most vulnerable tenth of the people" if bound.coverage == VULNERABLE else ""
+    tenth = t.tenth if bound.coverage == VULNERABLE else ""
     return t.many + tenth + _about(bound.facet)
 
 
