@@ -27,8 +27,8 @@ def joined(parent: pa.Table, child: pa.Table, key: str, *, role: str) -> pa.Tabl
             raise UnknownName(
                 f"table {show(what)}",
                 found=f"no column {show(key)}",
-                expected="the key that links parents and children",
-                fix=nearest(key, table.column_names),
+                expected="the key that links parents and children, under one name in both",
+                fix=f"Call it {show(key)} there too. {nearest(key, table.column_names)}",
             )
     for name in child.column_names:
         if name != key and name in parent.column_names:
@@ -66,13 +66,16 @@ def _owners(parent: pa.Table, child: pa.Table, key: str, role: str) -> Ints:
             f"column {show(key)} of {role}",
             found=f"two rows of key {show(twice)}",
             expected="each key once: its row is the parent's",
+            fix="Leave one of them out, or move what differs to the children.",
         )
     row_of = np.full(len(column.levels), -1)
     row_of[keys[role]] = np.arange(parent.num_rows)
     owner: Ints = row_of[keys[below]]
     if (owner < 0).any():
-        row = int((owner < 0).argmax())
+        row, orphans = int((owner < 0).argmax()), int((owner < 0).sum())
         orphan = show(column.levels[keys[below][row]])
+        if orphans > 1:
+            orphan += f" there and such keys in {orphans - 1:,} of {len(owner) - 1:,} other rows"
         raise _refused(key, below, row, orphan, f"a key of a row of {role}")
     return owner
 
@@ -82,5 +85,5 @@ def _refused(key: str, what: str, row: int, found: str, expected: str) -> LeakPr
         f"column {show(key)} of {what}, row {row}",
         found=found,
         expected=expected,
-        fix="Mend the row or leave it out.",
+        fix="Mend such rows or leave them out.",
     )

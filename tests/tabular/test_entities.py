@@ -71,6 +71,12 @@ def test_the_key_says_whose_row_it_is() -> None:
         (["a"], ["a", "z"], 'column "key" of children of original, row 1: found "z", expected a '),
         (["a"], [None, "a"], 'column "key" of children of original, row 0: found no value'),
         ([1], ["a"], 'column "key" of children of original, row 0: found "a", expected a key'),
+        (
+            [1, 2],
+            ["1", "2", "P1", "P2", "P3"],
+            'column "key" of children of original, row 2: found "P1" there and such keys in '
+            "2 of 4 other rows, expected a key of a row of original. Mend such rows",
+        ),
     ],
 )
 def test_broken_links_are_errors(
@@ -91,5 +97,8 @@ def test_a_table_without_the_key_is_an_error() -> None:
     parent, child = pa.table({"key": [1]}), pa.table({"ky": [1]})
     with pytest.raises(LeakProError) as raised:
         joined(parent, child, "key", role="control")
-    expected = 'table "children of control": found no column "key", expected the key that links'
-    assert str(raised.value).startswith(expected)
+    expected = (
+        'table "children of control": found no column "key", expected the key that links parents '
+        "and children, under one name in both. Call it \"key\" there too. Did you mean 'ky'?"
+    )
+    assert expected == str(raised.value)
