@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leakpro_core import __version__
-from leakpro_core.errors import LeakProError
+from leakpro_core.errors import CannotWrite, LeakProError
 
 if TYPE_CHECKING:
     from leakpro_core.plan import Plan
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 INCOMPLETE = 3
 USAGE = 64
 INTERRUPTED = 130
+
+_ALLOW = "Make it yours to read, or to write where it is the run's, and give the command again."
 
 _REGISTRY = click.option(
     "--registry",
@@ -246,8 +248,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="leakpro", standalone_mode=False)
     except LeakProError as error:
-        _warn([" ".join(str(error).split())])
-        return error.exit_code
+        denied = isinstance(error, CannotWrite) and isinstance(error.__cause__, PermissionError)
+        told = CannotWrite(error.what, found=error.found, fix=_ALLOW) if denied else error
+        _warn([" ".join(str(told).split())])
+        return USAGE if denied else error.exit_code
     except click.ClickException as error:
         message = error.format_message()
         # Without any argument, click's message is the whole help.
@@ -256,6 +260,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         _warn(["interrupted; an audit goes on from there with the same command"])
         return INTERRUPTED
+    except PermissionError as error:
+        denied_file = CannotWrite(f"file {error.filename}", found=error.strerror or "", fix=_ALLOW)
+        _warn([str(denied_file)])
+        return USAGE
     except (OSError, MemoryError) as error:
         _warn([f"the machine refuses: {str(error) or 'out of memory'}. What is finished is kept."])
         return INCOMPLETE

@@ -13,6 +13,7 @@ from conftest import recorded
 
 from leakpro_core import audit
 from leakpro_core.cli import main
+from leakpro_core.files import cannot_write
 
 Plan = Callable[..., Path]
 
@@ -60,6 +61,28 @@ def test_what_nobody_foresaw_is_incomplete(
     monkeypatch.setattr(audit, "load", fails)
     assert main(["audit", str(plan(recorded(100))), "--out", str(tmp_path / "run")]) == 3
     assert said in capsys.readouterr().err
+
+
+def test_what_may_not_be_read_or_written_is_a_mistake_of_usage_and_says_what_to_allow(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["audit", str(plan(recorded(50))), "--out", str(tmp_path / "run")]
+    denied = PermissionError(13, "Permission denied", "control.csv")
+
+    def read(*_: object, **__: object) -> None:
+        raise denied
+
+    def write(*_: object, **__: object) -> None:
+        raise cannot_write(Path("run/plan.json"), denied) from denied
+
+    for fail, name in ((read, "control.csv"), (write, "run/plan.json")):
+        monkeypatch.setattr(audit, "run", fail)
+        assert main(given) == 64
+        expected = (
+            f"leakpro: file {name}: found Permission denied. Make it yours to read, or to write "
+            "where it is the run's, and give the command again.\n"
+        )
+        assert expected == capsys.readouterr().err
 
 
 def test_a_request_to_terminate_ends_an_audit_as_ctrl_c_does(
