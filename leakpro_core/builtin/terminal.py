@@ -17,9 +17,11 @@ from leakpro_core.report import AttackResult, Point, RiskReport, SuccessPoint
 from leakpro_core.wording import printable
 
 INVERSION = "gradient-inversion"
+COPIES = "copies"
 
 WIDTH = 100
 _FIRST_COLUMN = 24
+_ALL = "all claims"
 
 
 def render(report: RiskReport, folder: Path, options: None) -> tuple[Path, ...]:
@@ -150,15 +152,30 @@ def _told(attack: AttackResult) -> list[tuple[str, SuccessPoint]]:
     if attack.game == INVERSION:
         # All claims together are those of the first facet.
         return told + [(p.facet, p) for p in facets[1:]]
-    worst = min(facets, key=lambda p: (-p.likelihood_low, -p.excess.low), default=None)
+    facets.sort(key=lambda p: (-p.likelihood_low, -p.excess.low))
+    if attack.game == COPIES and facets:
+        # What is over all claims is of the first kind alone, which may tell nothing.
+        first = next(p.facet for p in attack.success if p.facet != "")
+        chosen = [(f"{first}, {name}", p) for name, p in told if name != _ALL]
+        return [(p.facet, p) for p in facets] + chosen
+    worst = next(iter(facets), None)
     if worst is not None:
         told.append((f"worst: {worst.facet}", worst))
     return told
 
 
 def _hit_rates(point: SuccessPoint) -> list[str]:
-    rates = [_stacked(e) for e in (point.exposed, point.control, point.blind)]
-    return [*rates, _stacked(point.excess, sign="+"), f"{_down(point.likelihood_low, 2):.2f}"]
+    arms = (point.exposed, point.control)
+    rates = ["no claim" if _unclaimed(e) else _stacked(e) for e in (*arms, point.blind)]
+    excess = _stacked(point.excess, sign="+")
+    if any(map(_unclaimed, arms)):
+        excess = "\n".join(["not known", *excess.split("\n")[1:]])
+    return [*rates, excess, f"{_down(point.likelihood_low, 2):.2f}"]
+
+
+def _unclaimed(estimate: Estimate | None) -> bool:
+    """Return whether a rate is of no claim: 0 of 0, which may be anything."""
+    return estimate is not None and estimate.n == 0 and estimate.low < estimate.high
 
 
 def _made(attack: AttackResult) -> str:

@@ -174,6 +174,28 @@ def test_of_many_facets_only_the_worst_is_shown(tmp_path: Path) -> None:
     assert "zip" not in text
 
 
+def test_copies_are_summed_up_by_the_kind_that_tells_most(tmp_path: Path) -> None:
+    exact = point(0.0, 0.0, strength=0.0)
+    near = point(0.6, 0.1, facet="near", strength=3.219)
+    points = (exact, evolve(exact, coverage="surest tenth"), evolve(exact, facet="exact"), near)
+    lines = lines_of(tmp_path, attack("copies", *points, game="copies"))
+    names = ("near", "exact", "exact, surest tenth")
+    told = [line for line in lines if line.startswith(("  near", "  exact"))]
+    assert list(names) == [line.partition("[")[0].partition("0.")[0].strip() for line in told]
+    at = next(i for i, line in enumerate(lines) if line.startswith("copies "))
+    assert lines[at].split()[1:] == ["0.600", "0.100", "+0.500", "3.21", "0.031"]
+
+
+def test_a_rate_of_no_claim_is_no_number(tmp_path: Path) -> None:
+    nothing = estimate(0.0, 0.0, 1.0, n=0)
+    unknown = evolve(point(0.2, 0.1, blind=0.3), control=nothing, blind=nothing)
+    lines = lines_of(tmp_path, attack("linkability", unknown, game="linkability"))
+    at = next(i for i, line in enumerate(lines) if line.startswith("linkability "))
+    told = ["linkability", "0.200", "no", "claim", "no", "claim", "not", "known", "0.45", "0.031"]
+    assert told == lines[at].split()
+    assert "[0.000, 1.000]" not in "\n".join(lines)
+
+
 def test_every_coverage_over_all_facets_is_shown_and_p_once(tmp_path: Path) -> None:
     names = ("all claims", "surest tenth", "most vulnerable tenth")
     lines = lines_of(tmp_path, attack("boosted", *(point(0.4, 0.3, coverage=n) for n in names)))
