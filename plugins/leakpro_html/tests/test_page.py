@@ -174,8 +174,12 @@ def test_the_lawyers_part_has_no_p_value_and_no_area() -> None:
     assert re.findall(r"\bAUC\b|\bp [=<]|\bROC\b", part) == []
 
 
-def test_an_adversary_that_was_not_declared_is_said_to_be_missing() -> None:
-    assert "The plan declares none" in Document(text_of(sample.not_found)).text
+def test_an_adversary_that_was_not_declared_is_said_to_be_missing_and_takes_no_room() -> None:
+    text = text_of(sample.not_found)
+    assert "the plan declares none, so nothing is known about one" in Document(text).text
+    assert (1, 1) == (text.count('class="side"'), text.count('class="sides one"'))
+    both = text_of(sample.leak)
+    assert (2, 0) == (both.count('class="side"'), both.count('class="sides one"'))
 
 
 def test_what_could_still_be_flagged_and_the_number_needed() -> None:
