@@ -242,7 +242,8 @@ def _card(adversary: Adversary, generated: Generated) -> Card:
 
 def _target(release: Release, generated: Generated) -> TargetSummary:
     target, others = release.target, len(generated.release.again)
-    scope = "this table" if not others else f"this table, beside {others} other releases"
+    many = f"{others} other release{'s' if others > 1 else ''}"
+    scope = "this table" if not others else f"this table, beside {many}"
     return TargetSummary(
         kind="generator" if target is None else target.kind,
         description="released by a generator that was fitted for this audit"
@@ -257,12 +258,13 @@ def _target(release: Release, generated: Generated) -> TargetSummary:
 
 def _data(plan: Plan, generated: Generated) -> DataSummary:
     release = generated.release
-    everybody = np.concatenate([release.original.subjects, release.control.subjects])
+    arms = (release.original.subjects, release.control.subjects)
+    people = [len(np.unique(subjects)) for subjects in arms]
     return DataSummary(
-        candidates=len(everybody),
-        members=len(release.original),
-        nonmembers=len(release.control),
-        subjects=len(np.unique(everybody)),
+        candidates=sum(map(len, arms)),
+        members=people[0],
+        nonmembers=people[1],
+        subjects=len(np.unique(np.concatenate(arms))),
         auxiliary=0 if release.auxiliary is None else len(release.auxiliary),
         classes=0,
         modality="tabular",

@@ -27,7 +27,8 @@ from leakpro_core.vetting import Registry
 @frozen(kw_only=True)
 class Options:
     """Of the loader. leak: share of the released rows that are rows of people in the data;
-    people: in the data; wide: columns of numbers that are added; again: further releases.
+    people: in the data; wide: columns of numbers that are added; again: further releases; each:
+    rows of one person in the data and among control people.
     """
 
     leak: float = 0.5
@@ -38,6 +39,7 @@ class Options:
     auxiliary: bool = True
     targets: int = 0
     rows: int | None = None
+    each: int = 1
 
 
 def load(options: Options, run: object) -> Release:
@@ -47,6 +49,7 @@ def load(options: Options, run: object) -> Release:
     ]
     stage = stages[0]
     added = [wider(t, options.wide) for t in (stage.released, stage.original, stage.control)]
+    added[1:] = [evolve(t, subjects=t.subjects // options.each) for t in added[1:]]
     again = tuple(wider(s.released, options.wide) for s in stages[1:])
     target = Target(kind="table", identity="0" * 64, handle=None, description="simulated")
     return Release(

@@ -147,6 +147,12 @@ def test_names_of_columns_are_checked_before_anything_is_played(tmp_path, games,
     assert not list((tmp_path / "run" / "evidence").iterdir())
 
 
+def test_people_are_counted_not_their_rows(tmp_path):
+    data = audit(tmp_path, "every_row", target="each = 2").data
+    assert (data.candidates, data.subjects) == (240, 120)
+    assert (data.members, data.nonmembers) == (60, 60)
+
+
 def test_evidence_of_several_adversaries_stands_apart(tmp_path):
     more = "".join(
         f'[[adversary]]\nname = "{name}"\naccess = "samples"\nknows = {knows}\n'
