@@ -92,7 +92,7 @@ def _shown(make: Sample) -> Iterator[tuple[AttackResult, SuccessPoint, dict[str,
         if not cells.get("Excess, points"):
             continue
         attack = attacks[anchor]
-        if caption.startswith("All together"):
+        if caption.startswith(("All together", "Exact repeats")):
             found = [p for p in attack.success if (p.facet, p.coverage) == ("", label.lower())]
         else:
             coverage = caption.partition(",")[0].lower()

@@ -184,11 +184,9 @@ def _groups(attack: AttackResult, anchor: str) -> list[Group]:
         return _by_kind(attack, anchor, words)
     pooled = [Line(label=_sentence(p.coverage), point=p) for p in attack.success if not p.facet]
     of = f"{attack.label}: {words.claims} that come true"
-    groups = (
-        [_group(of, game_words.POOLED, "coverage", pooled, 0, anchor, words.chart)]
-        if pooled
-        else []
-    )
+    # What is over all claims of copies is of exact repeats alone.
+    whole = "Exact repeats" if attack.game == "copies" else game_words.POOLED
+    groups = [_group(of, whole, "coverage", pooled, 0, anchor, words.chart)] if pooled else []
     for coverage in dict.fromkeys(p.coverage for p in attack.success if p.facet):
         facets = [p for p in attack.success if p.facet and p.coverage == coverage]
         lines = [Line(label=p.facet, point=p) for p in _shown(attack.game, facets)]
