@@ -232,6 +232,11 @@ REFUSED: dict[str, tuple[Frames, dict[str, str], str]] = {
         {"target": 'subject = "who"'},
         'found the same person in original and control, "0" and 79 more',
     ),
+    "a control that is released": (
+        three(),
+        {"target": 'again = ["control.csv"]'},
+        "control and auxiliary in other files than what is released",
+    ),
     "a release twice": (
         three(),
         {"target": 'again = ["synthetic.csv"]'},

@@ -94,6 +94,8 @@ class TableOptions:
         releases = [path for path in (self.synthetic, *self.again) if path is not None]
         if len(set(releases)) < len(releases):
             raise ValueError("synthetic and again in files of their own")
+        if self.control in releases or self.auxiliary in releases:
+            raise ValueError("control and auxiliary in other files than what is released")
         if self.children is not None:
             _check_children(self, self.children)
 
