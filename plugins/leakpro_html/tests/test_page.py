@@ -177,9 +177,9 @@ def test_the_lawyers_part_has_no_p_value_and_no_area() -> None:
 def test_an_adversary_that_was_not_declared_is_said_to_be_missing_and_takes_no_room() -> None:
     text = text_of(sample.not_found)
     assert "the plan declares none, so nothing is known about one" in Document(text).text
-    assert (1, 1) == (text.count('class="side"'), text.count('class="sides one"'))
+    assert (text.count('class="side"'), text.count('class="sides one"')) == (1, 1)
     both = text_of(sample.leak)
-    assert (2, 0) == (both.count('class="side"'), both.count('class="sides one"'))
+    assert (both.count('class="side"'), both.count('class="sides one"')) == (2, 0)
 
 
 def test_what_could_still_be_flagged_and_the_number_needed() -> None:

@@ -60,7 +60,9 @@ class TestGeneratorsThatRemember:
         interval = strangers["attacks"]["shadow-generators"]["AUC"]
         assert interval["low"] < 0.5 < interval["high"]
 
-    def test_give_outlying_records_away_among_their_surest_claims(self, found: dict[str, Any]) -> None:
+    def test_give_outlying_records_away_with_their_surest_claims(
+        self, found: dict[str, Any]
+    ) -> None:
         for attack in ("domias", "shadow-generators"):
             ranks = found["rows repeated"]["canaries"][attack]["ranks"]
             # Those that were drawn into the release, about 63 in 100, are its surest claims.
