@@ -77,7 +77,8 @@ def audit(
             sized[key] = _sized(plan, generated, scene, attack, one)
     checks = after(plan, checks, scenes, played, spawn(plan.seed, "controls"), log)
     checks = looked_for(plan, checks, scenes, canaries, spawn(plan.seed, "canaries"), log)
-    twins = _one_by_one(plan, generated, pairs, played)
+    twins, failed = _one_by_one(plan, generated, pairs, played)
+    checks = evolve(checks, failed=(*checks.failed, *failed))
     # the judge
     return assemble(
         plan,
@@ -188,21 +189,28 @@ def _one_by_one(
     generated: Generated,
     pairs: Sequence[tuple[TableScene, ChosenAttack]],
     played: Sequence[TablePlayed],
-) -> list[Twins]:
-    """Return what attacks that learn from shadow generators tell of single people."""
+) -> tuple[list[Twins], list[str]]:
+    """Return what attacks that learn from shadow generators tell of single people.
+
+    And which of them failed at it, in sentences: that leaves the audit incomplete.
+    """
     able = [
         (scene, attack)
         for (scene, attack), one in zip(pairs, played, strict=True)
         if one.refereed is not None and learns(attack)
     ]
     if not able:
-        return []
+        return [], []
     release = generated.release
     ranked = by_exposure(release.original, release.control, spawn(plan.seed, "tenth"))
-    return [
-        one_by_one(scene, attack, ranked, Budget.of(plan, attack, len(able)))
-        for scene, attack in able
-    ]
+    told, failed = [], []
+    for scene, attack in able:
+        budget = Budget.of(plan, attack, len(able))
+        told.append(one_by_one(scene, attack, ranked, budget))
+        wanted = budget.tested(len(generated.shadows) // 2, len(ranked))
+        if wanted and not told[-1].people.size:
+            failed.append(f"one person at a time, {told[-1].reason}")
+    return told, failed
 
 
 # Other releases, and more or fewer rows.

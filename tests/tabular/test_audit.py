@@ -196,6 +196,6 @@ def test_a_plan_that_was_edited_does_not_go_on_in_the_same_folder(tmp_path):
 
 def test_all_attacks_are_taken_where_none_is_named(tmp_path):
     chosen = plan(tmp_path)
-    assert len(chosen.attacks) == 12
+    assert len(chosen.attacks) == 13
     assert not any(attack.named for attack in chosen.attacks)
     np.testing.assert_equal(chosen.adversaries[0].access.value, "samples")

@@ -303,3 +303,10 @@ class TestAudit:
         assert [n for n in report.attacks[0].notes if n.startswith("One person")] == [
             "One person at a time: not told, for there are 6 shadow generators, and 14 are needed"
         ]
+
+    def test_an_attack_that_fails_at_it_leaves_the_audit_incomplete(self, tmp_path):
+        more = fitted(0, shadows=40)
+        report = audit(tmp_path, "near_with_all", target="targets = 1", more=more, shadows=2)
+        said = "one person at a time, near-with-all failed: RuntimeError: too few to learn from"
+        assert said in report.statement
+        assert report.exit_code == 3
